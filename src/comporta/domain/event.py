@@ -1,0 +1,54 @@
+"""An event: one accepted webhook call, as it travels from ingest through the log to dispatch."""
+
+from typing import Any
+
+import msgspec
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What ingest appends to the log: the envelope and the exact body.
+
+    It is written as an array, so new fields may only be added at the end, with defaults: a worker
+    of the next version reads what this one wrote.
+    """
+
+    partition: int
+    accepted_at_ms: int
+    """Unix milliseconds."""
+    instance_id: str
+    source_id: str
+    event_type: str
+    """Chatwoot's name, or "" where the body has none."""
+    account_id: int | None
+    subject: str
+    """What the event is about: `conversation:12`, `contact:7`, `inbox:3`, or ""."""
+    verified: bool
+    """True if Chatwoot's signature was checked and right; False if no secret is known."""
+    headers: Headers
+    """The `X-Chatwoot-*` headers and the content type, in lower case, as received."""
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The value of a kept header (lower-case name), or ""."""
+        return next((value for key, value in self.headers if key == name), "")
+
+
+class Fields(msgspec.Struct, frozen=True, gc=False):
+    """What routes may ask of an event, with Chatwoot's shapes made level. None: not in the event."""
+
+    inbox_id: int | None = None
+    account_id: int | None = None
+    conversation_id: int | None = None
+    message_type: str | None = None
+    content_type: str | None = None
+    private: bool | None = None
+    status: str | None = None
+    channel: str | None = None
+    sender_type: str | None = None
+
+
+FIELD_NAMES: tuple[str, ...] = tuple(field.name for field in msgspec.structs.fields(Fields))
+Json = Any
+"""A decoded JSON value."""

@@ -1,0 +1,96 @@
+"""The fleet: instances with their sources, destinations, and the routes between them.
+
+The fleet is one versioned document. It is replaced as a whole, so a change is either live everywhere
+or nowhere. Tokens are kept as digests; secrets are sealed (see `comporta.vault`).
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from comporta.domain.backoff import DEFAULT_WAITS_S
+
+Scalar = str | int | bool
+
+
+class SourceKind(StrEnum):
+    """The three ways in which Chatwoot calls; they differ in what a failure costs."""
+
+    ACCOUNT = "account"
+    API_INBOX = "api_inbox"
+    AGENT_BOT = "agent_bot"
+
+
+class Token(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A source's token, as it is kept: never in the clear."""
+
+    digest: str
+    """SHA-256 of the token, lower-case hexadecimal."""
+    hint: str = ""
+    """The first characters, so that a person can tell tokens apart; "" for short ones."""
+    ref: str = ""
+    """Where the operator keeps it (`env:NAME`, `file:PATH`), so that an export can say so."""
+
+
+class Secret(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A signing secret: sealed at rest, opened only in memory."""
+
+    sealed: str
+    ref: str = ""
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One webhook URL given to an instance."""
+
+    id: str
+    name: str
+    kind: SourceKind
+    tokens: tuple[Token, ...]
+    secrets: tuple[Secret, ...] = ()
+
+
+class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One Chatwoot installation."""
+
+    id: str
+    name: str
+    url: str = ""
+    sources: tuple[Source, ...] = ()
+
+
+class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where deliveries go."""
+
+    id: str
+    name: str
+    url: str
+    secret: Secret | None = None
+    """For Standard Webhooks signing; None: deliveries are not signed."""
+    timeout_s: float = 10.0
+    """For the whole attempt."""
+    retry: tuple[float, ...] = DEFAULT_WAITS_S
+    """Seconds to wait before attempt 2, 3, …; after the last one fails, a dead letter."""
+    disabled: str = ""
+    """Why nothing is sent there ("answered 410 Gone …"); "" while it is enabled."""
+
+
+class Route(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A rule: events of these instances, of these types, with these fields, go to these places."""
+
+    id: str
+    name: str
+    to: tuple[str, ...]
+    """Names of destinations."""
+    instances: tuple[str, ...] = ("*",)
+    events: tuple[str, ...] = ("*",)
+    where: dict[str, tuple[Scalar, ...]] = {}
+    """Field name → the values it may have. Names: `comporta.domain.event.FIELD_NAMES`."""
+
+
+class Fleet(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All of it. `version` rises by one with each change; 0 is the empty fleet of a new ledger."""
+
+    version: int = 0
+    instances: tuple[Instance, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+    routes: tuple[Route, ...] = ()

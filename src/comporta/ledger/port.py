@@ -1,0 +1,287 @@
+"""What the gateway may ask of its store of record, whatever engine is behind it.
+
+Three readers meet here: dispatch (claim, record, refill, settle), the fleet's services, and people
+(the questions of the command line). Every write is a batch and one durable transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from comporta.domain.delivery import Delivery, DeliveryState, Outcome
+from comporta.domain.event import Headers, Record
+from comporta.domain.fleet import Fleet
+
+
+class LaneKey(msgspec.Struct, frozen=True, order=True):
+    """A lane within the whole gateway."""
+
+    partition: int
+    destination_id: str
+    lane: int
+
+
+class OpenLane(msgspec.Struct, frozen=True, gc=False):
+    """A lane that has something to deliver, and when its head is due (Unix ms, 0: at once)."""
+
+    key: LaneKey
+    due_at_ms: int
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What the new owner of a partition needs to go on where the last one stopped."""
+
+    offset: int
+    """Of the last log entry that the ledger has."""
+    lanes: tuple[OpenLane, ...]
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """A destination that a route chose for an event."""
+
+    route_id: str
+    destination_id: str
+
+
+class NewEvent(msgspec.Struct, frozen=True, gc=False):
+    """A log entry, ready to be recorded: where it stands, who it is for."""
+
+    offset: int
+    record: Record
+    account_id: int | None
+    lane: int
+    targets: tuple[Target, ...]
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What recording a batch brought: the deliveries to make, and how many were repeats."""
+
+    deliveries: tuple[Delivery, ...]
+    duplicates: int
+
+
+class EventFilter(msgspec.Struct, frozen=True):
+    """Which events a person asks for. None: any. Newest first; `before_id` pages."""
+
+    instance_id: str | None = None
+    event_type: str | None = None
+    conversation_id: int | None = None
+    since_ms: int | None = None
+    before_id: int | None = None
+    limit: int = 50
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """An event as people see it, without its body."""
+
+    id: int
+    accepted_at_ms: int
+    instance_id: str
+    source_id: str
+    event_type: str
+    account_id: int | None
+    subject: str
+    verified: bool
+    body_bytes: int
+    duplicate_of: int | None
+    deliveries: int
+    """How many deliveries it has (0: no route matched, or a repeat)."""
+
+
+class EventDetail(msgspec.Struct, frozen=True):
+    """An event whole. `body` is None once retention has taken it."""
+
+    row: EventRow
+    headers: Headers
+    body: bytes | None
+
+
+class DeliveryFilter(msgspec.Struct, frozen=True):
+    """Which deliveries a person asks for. None: any. Newest first; `before_id` pages."""
+
+    state: DeliveryState | None = None
+    destination_id: str | None = None
+    instance_id: str | None = None
+    event_id: int | None = None
+    delivery_id: int | None = None
+    since_ms: int | None = None
+    before_id: int | None = None
+    limit: int = 50
+
+
+class DeliveryRow(msgspec.Struct, frozen=True):
+    """A delivery as people see it."""
+
+    id: int
+    event_id: int
+    event_type: str
+    instance_id: str
+    subject: str
+    destination_id: str
+    state: DeliveryState
+    attempts: int
+    due_at_ms: int
+    settled_at_ms: int
+    reason: str
+    replay: bool
+
+
+class AttemptRow(msgspec.Struct, frozen=True):
+    """One try, as kept. `response` is the first part of the answer's body."""
+
+    delivery_id: int
+    number: int
+    started_at_ms: int
+    duration_ms: float
+    status: int | None
+    error: str
+    response: bytes
+
+
+class LedgerTotals(msgspec.Struct, frozen=True):
+    """For health and doctor. Counts are exact; ages are milliseconds at the time of asking."""
+
+    pending: int
+    scheduled: int
+    dead: int
+    oldest_open_at_ms: int | None
+    """When the oldest delivery that is still open was recorded (Unix ms)."""
+
+
+class Ledger(Protocol):
+    """One process's view of the ledger. Every method may raise `StoreUnavailableError`."""
+
+    async def open(self) -> None:
+        """Open, migrating the schema once, under a lock.
+
+        Raises:
+            SchemaTooNewError: a newer version wrote it.
+            UnsafeSqliteError: the library cannot be trusted with it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what was asked, then stop."""
+        ...
+
+    # The fleet
+
+    async def fleet_version(self) -> int:
+        """The current version; cheap, asked several times a second."""
+        ...
+
+    async def fleet(self) -> Fleet:
+        """The current fleet."""
+        ...
+
+    async def replace_fleet(self, fleet: Fleet, who: str, summary: str) -> None:
+        """Make `fleet` current. Older versions are kept as a record of who changed what, when.
+
+        Raises:
+            ConflictError: `fleet.version` is not the current version plus one.
+        """
+        ...
+
+    # Dispatch
+
+    async def claim(self, partition: int, token: int) -> Claim:
+        """Become the owner: from now on writes with an older token are refused.
+
+        Raises:
+            FencedError: a newer token is there already.
+        """
+        ...
+
+    async def record(
+        self, tokens: Mapping[int, int], events: Sequence[NewEvent], now_ms: int
+    ) -> Recorded:
+        """Take a batch over from the log: events, deliveries and the partitions' offsets, at once.
+
+        An entry at or before its partition's offset is passed over, so nothing is taken twice.
+
+        Args:
+            tokens: partition → fencing token of the caller's lease, for every partition in `events`.
+            events: in log order within each partition.
+            now_ms: Unix milliseconds.
+
+        Raises:
+            FencedError: one of the partitions has a new owner; nothing was recorded.
+        """
+        ...
+
+    async def refill(self, lanes: Mapping[LaneKey, int], each_max: int) -> list[Delivery]:
+        """The next open deliveries of these lanes, in order, with their bodies.
+
+        Args:
+            lanes: lane → id of the last delivery that it has dealt with (0: from the start).
+            each_max: at most this many of each lane.
+        """
+        ...
+
+    async def settle(
+        self, tokens: Mapping[int, int], outcomes: Sequence[Outcome], now_ms: int
+    ) -> None:
+        """Record attempts and what became of their deliveries.
+
+        Raises:
+            FencedError: one of the partitions has a new owner; nothing was recorded.
+        """
+        ...
+
+    async def nudges(self, after: int) -> tuple[int, list[LaneKey]]:
+        """Lanes that somebody changed from outside (a redrive, a replay) since number `after`.
+
+        Returns the number to ask with next time, and the lanes to look at again. With `after` < 0:
+        the present number and no lanes.
+        """
+        ...
+
+    async def prune(self, before_ms: int, events_max: int) -> int:
+        """Forget at most `events_max` finished events accepted before `before_ms`; how many went.
+
+        An event with a delivery still open, or dead, stays.
+        """
+        ...
+
+    # People
+
+    async def events(self, which: EventFilter) -> list[EventRow]:
+        """Events, newest first."""
+        ...
+
+    async def event(self, event_id: int) -> EventDetail | None:
+        """One event, or None."""
+        ...
+
+    async def deliveries(self, which: DeliveryFilter) -> list[DeliveryRow]:
+        """Deliveries, newest first."""
+        ...
+
+    async def attempts(self, delivery_id: int) -> list[AttemptRow]:
+        """All attempts of a delivery, oldest first."""
+        ...
+
+    async def count(self, which: DeliveryFilter) -> int:
+        """How many deliveries match (`limit` and `before_id` aside)."""
+        ...
+
+    async def redrive(self, which: DeliveryFilter, now_ms: int) -> int:
+        """Put matching dead letters back, at most `which.limit`; their retry schedule starts anew."""
+        ...
+
+    async def replay(
+        self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
+    ) -> int:
+        """Make new deliveries for matching delivered ones, at most `which.limit`, oldest first.
+
+        Args:
+            which: deliveries whose state is `delivered` (or any, if asked for by `event_id`).
+            now_ms: Unix milliseconds.
+            destination_id: send them there instead of to where they went.
+        """
+        ...
+
+    async def totals(self) -> LedgerTotals:
+        """For health and doctor."""
+        ...

@@ -1,0 +1,84 @@
+"""What workers may ask of their shared state. It need not outlive a power cut."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """An exclusive, expiring right to a partition, and the fencing token that came with it."""
+
+    partition: int
+    token: int
+
+
+class WorkerRow(msgspec.Struct, frozen=True):
+    """A worker that has been heard of lately."""
+
+    id: str
+    pid: int
+    started_at_ms: int
+    beat_at_ms: int
+    partitions: int
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A request that was refused: enough to tell a person why, nothing that is secret."""
+
+    at_ms: int
+    status: int
+    reason: str
+    method: str
+    path: str
+    """With any token masked."""
+    peer: str
+    source_id: str
+    """"" if it could not be told."""
+    headers: tuple[tuple[str, str], ...]
+    """Secrets masked."""
+    body_bytes: int
+    id: int = 0
+    """Given by the store."""
+
+
+class State(Protocol):
+    """One process's view of the shared state. Every method may raise `StoreUnavailableError`."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def beat(self, worker: WorkerRow, lease_s: float) -> list[WorkerRow]:
+        """Say that this worker lives, renew all its leases, and learn who else lives."""
+        ...
+
+    async def acquire(
+        self, worker_id: str, partitions: int, wanted: int, lease_s: float, now_ms: int
+    ) -> list[Lease]:
+        """Take up to `wanted` of the partitions that are free or whose lease has run out."""
+        ...
+
+    async def held(self, worker_id: str, now_ms: int) -> list[Lease]:
+        """The leases that this worker still has."""
+        ...
+
+    async def release(self, worker_id: str, partitions: Sequence[int]) -> None:
+        """Give partitions back, so that others need not wait for the lease to run out."""
+        ...
+
+    async def leave(self, worker_id: str) -> None:
+        """Release everything and be forgotten."""
+        ...
+
+    async def workers(self, now_ms: int) -> list[WorkerRow]:
+        """Who has been heard of within the last lease."""
+        ...
+
+    async def reject(self, rows: Sequence[Rejected], keep: int) -> None:
+        """Add to the ring of refused requests and keep the newest `keep`."""
+        ...
+
+    async def rejected(self, limit: int, before_id: int | None = None) -> list[Rejected]:
+        """The newest refused requests."""
+        ...
