@@ -1,0 +1,71 @@
+"""Turns a function into a command that has `--json` and `--lang`, and whose docstring is its help.
+
+A command is `async def name(desk: Desk, …)` or the same without `async`. Its docstring is its help
+in English; `scripts/messages` collects it for translation.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from comporta.cli.desk import Desk, Opener
+from comporta.cli.screen import Screen
+from comporta.i18n import _
+
+Command = Callable[..., Any]
+
+Json = Annotated[bool, typer.Option("--json", help=_("Print JSON, for programs."))]
+Lang = Annotated[
+    str | None,
+    typer.Option("--lang", metavar="LANG", help=_("Language: en or pt-BR. Default: the locale's.")),
+]
+_COMMON = (
+    inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
+    inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),
+    inspect.Parameter("lang", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Lang),
+)
+
+
+def group(name: str, summary: str) -> typer.Typer:
+    """A command group such as `comporta instance …`."""
+    return typer.Typer(name=name, help=summary, no_args_is_help=True, context_settings=HELP_NAMES)
+
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
+
+def command(app: typer.Typer, name: str | None = None) -> Callable[[Command], Command]:
+    """Register the decorated function with `app`, under its own name or `name`."""
+
+    def register(function: Command) -> Command:
+        app.command(
+            name or function.__name__.rstrip("_"),
+            help=_(inspect.getdoc(function) or ""),
+            context_settings=HELP_NAMES,
+        )(_wrapped(function))
+        return function
+
+    return register
+
+
+def _wrapped(function: Command) -> Command:
+    own = list(inspect.signature(function).parameters.values())[1:]
+
+    def run(**values: Any) -> None:
+        opener: Opener | None = values.pop("ctx").find_root().obj
+        desk = Desk(Screen(json=values.pop("json")), opener)
+        values.pop("lang")  # already settled, before any text was made
+        result = function(desk, **values)
+        if inspect.iscoroutine(result):
+            asyncio.run(result)
+
+    first, *last = _COMMON
+    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+    signature = inspect.Signature([first, *keyword, *last])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+    run.__name__ = function.__name__
+    return run

@@ -1,0 +1,94 @@
+"""Between names, which people use, and ids, which the ledger uses. Pure."""
+
+from collections.abc import Iterable
+
+import typer
+
+from comporta.cli.screen import Instant
+from comporta.domain import ids
+from comporta.domain.fleet import Fleet
+from comporta.errors import NotFoundError
+from comporta.i18n import _
+from comporta.words import did_you_mean
+
+
+class Names:
+    """Looks names and ids of one fleet up. A thing that was removed is shown by its id."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._instances = {one.id: one.name for one in fleet.instances}
+        self._destinations = {one.id: one.name for one in fleet.destinations}
+        self._sources = {
+            source.id: f"{one.name}/{source.name}"
+            for one in fleet.instances
+            for source in one.sources
+        }
+
+    def instance(self, instance_id: str) -> str:
+        """The name behind an instance's id."""
+        return self._instances.get(instance_id, instance_id)
+
+    def destination(self, destination_id: str) -> str:
+        """The name behind a destination's id."""
+        return self._destinations.get(destination_id, destination_id)
+
+    def source(self, source_id: str) -> str:
+        """`instance/source` behind a source's id."""
+        return self._sources.get(source_id, source_id)
+
+    def instance_id(self, name: str | None) -> str | None:
+        """The id of a named instance; None for None.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        missing = _("There is no instance {name}.")
+        return _id_of(name, self._instances, missing)
+
+    def destination_id(self, name: str | None) -> str | None:
+        """The id of a named destination; None for None.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        missing = _("There is no destination {name}.")
+        return _id_of(name, self._destinations, missing)
+
+
+def _id_of(name: str | None, names: dict[str, str], missing: str) -> str | None:
+    if name is None or name in names:
+        return name
+    for one_id, one_name in names.items():
+        if one_name == name:
+            return one_id
+    raise NotFoundError(f"{missing.format(name=repr(name))} {proposal(name, names.values())}")
+
+
+def proposal(name: str, known: Iterable[str]) -> str:
+    """What to do after a name was not found: a near one, or all there are."""
+    there = sorted(known)
+    if not there:
+        return _("There are none yet.")
+    every = _("There are: {names}.").format(names=", ".join(there[:20]))
+    return did_you_mean(name, there) or every
+
+
+def number(prefix: str, text: str) -> int:
+    """The number behind an id that a person typed.
+
+    Raises:
+        typer.BadParameter: it is not such an id.
+    """
+    try:
+        return ids.parse(prefix, text)
+    except ValueError:
+        message = _(
+            "{text!r} is not an id of the form {prefix}_ and 13 characters. Copy it from `{where}`."
+        )
+        where = {"evt": "comporta events", "dlv": "comporta deliveries"}[prefix]
+        raise typer.BadParameter(message.format(text=text, prefix=prefix, where=where)) from None
+
+
+def made_at(event_or_delivery: int) -> Instant:
+    """When an event or a delivery got its id."""
+    return Instant(ids.millis_of(event_or_delivery))

@@ -1,0 +1,228 @@
+"""Small hand-made stores behind the real command line, and a way to run it."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from comporta import i18n
+from comporta.cli.run import run
+from comporta.domain.delivery import DeliveryState
+from comporta.domain.fleet import Destination, Fleet, Instance, Route, Source, SourceKind, Token
+from comporta.ledger.port import (
+    AttemptRow,
+    DeliveryFilter,
+    DeliveryRow,
+    EventDetail,
+    EventFilter,
+    EventRow,
+    LedgerTotals,
+)
+from comporta.log.port import LogHealth
+from comporta.state.port import Rejected, WorkerRow
+
+EVENT = 12_345_678_901_234
+DELIVERY = 12_345_678_909_999
+AT_MS = 1_795_500_000_000
+
+
+class FakeLedger:
+    """Answers from lists, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.now_fleet = fleet()
+        self.rows: list[EventRow] = [self.event_row()]
+        self.owed: list[DeliveryRow] = [self.delivery_row()]
+        self.tries: list[AttemptRow] = [
+            AttemptRow(DELIVERY, 1, AT_MS, 12.5, 503, "", b"busy"),
+            AttemptRow(DELIVERY, 2, AT_MS + 5000, 3.0, None, "connection refused", b""),
+        ]
+        self.body: bytes | None = b'{"event":"message_created","id":7}'
+        self.asked: list[Any] = []
+        self.failure: BaseException | None = None
+        self.dead = 0
+        self.steps: list[DeliveryFilter] = []
+
+    async def fleet(self) -> Fleet:
+        return self.now_fleet
+
+    async def fleet_version(self) -> int:
+        return self.now_fleet.version
+
+    async def events(self, which: EventFilter) -> list[EventRow]:
+        self._note(which)
+        rows = [
+            row
+            for row in sorted(self.rows, key=lambda one: -one.id)
+            if row.accepted_at_ms >= (which.since_ms or 0)
+            and (which.before_id is None or row.id < which.before_id)
+        ]
+        return rows[: which.limit]
+
+    async def event(self, event_id: int) -> EventDetail | None:
+        self._note(event_id)
+        row = next((one for one in self.rows if one.id == event_id), None)
+        headers = (("x-chatwoot-delivery", "d-1"),)
+        return None if row is None else EventDetail(row, headers, self.body)
+
+    async def deliveries(self, which: DeliveryFilter) -> list[DeliveryRow]:
+        self._note(which)
+        return self.owed[: which.limit]
+
+    async def attempts(self, delivery_id: int) -> list[AttemptRow]:
+        return [one for one in self.tries if one.delivery_id == delivery_id]
+
+    async def count(self, which: DeliveryFilter) -> int:
+        self._note(which)
+        return self.dead
+
+    async def redrive(self, which: DeliveryFilter, now_ms: int) -> int:
+        assert now_ms > 0
+        self.steps.append(which)
+        taken = min(which.limit, self.dead)
+        self.dead -= taken
+        return taken
+
+    async def replay(
+        self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
+    ) -> int:
+        self.asked.append(destination_id)
+        return await self.redrive(which, now_ms)
+
+    async def totals(self) -> LedgerTotals:
+        return LedgerTotals(pending=1, scheduled=2, dead=self.dead, oldest_open_at_ms=None)
+
+    @staticmethod
+    def event_row(number: int = EVENT, **changes: Any) -> EventRow:
+        row = EventRow(
+            id=number,
+            accepted_at_ms=AT_MS,
+            instance_id="ins_1",
+            source_id="src_1",
+            event_type="message_created",
+            account_id=1,
+            subject="conversation:12",
+            verified=True,
+            body_bytes=34,
+            duplicate_of=None,
+            deliveries=1,
+        )
+        return msgspec.structs.replace(row, **changes)
+
+    @staticmethod
+    def delivery_row(**changes: Any) -> DeliveryRow:
+        row = DeliveryRow(
+            id=DELIVERY,
+            event_id=EVENT,
+            event_type="message_created",
+            instance_id="ins_1",
+            subject="conversation:12",
+            destination_id="dst_1",
+            state=DeliveryState.SCHEDULED,
+            attempts=2,
+            due_at_ms=AT_MS + 30_000,
+            settled_at_ms=0,
+            reason="connection refused",
+            replay=False,
+        )
+        return msgspec.structs.replace(row, **changes)
+
+    def _note(self, asked: object) -> None:
+        self.asked.append(asked)
+        if self.failure is not None:
+            raise self.failure
+
+
+class FakeState:
+    def __init__(self) -> None:
+        self.refused: list[Rejected] = []
+        self.alive: list[WorkerRow] = []
+
+    async def rejected(self, limit: int, before_id: int | None = None) -> list[Rejected]:
+        assert before_id is None
+        return self.refused[:limit]
+
+    async def workers(self, now_ms: int) -> list[WorkerRow]:
+        assert now_ms > 0
+        return self.alive
+
+
+class FakeLog:
+    partitions = 16
+
+    def __init__(self) -> None:
+        self.error = ""
+        self.behind = 0
+
+    async def lag(self) -> int:
+        return self.behind
+
+    def health(self) -> LogHealth:
+        return LogHealth("sqlite", self.error)
+
+
+class FakeStores:
+    def __init__(self) -> None:
+        self.ledger = FakeLedger()
+        self.state = FakeState()
+        self.log = FakeLog()
+        self.fleet: Any = None
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return msgspec.json.decode(self.out)
+
+
+def fleet() -> Fleet:
+    source = Source("src_1", "conta", SourceKind.ACCOUNT, (Token("0" * 64, "cmp_ab"),))
+    return Fleet(
+        3,
+        (Instance("ins_1", "loja-sp", "https://chat.example", (source,)),),
+        (Destination("dst_1", "crm", "http://127.0.0.1:9/hook"),),
+        (Route("rte_1", "tudo", ("crm",)),),
+    )
+
+
+@pytest.fixture
+def stores() -> FakeStores:
+    return FakeStores()
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMPORTA_DATA", str(tmp_path))
+    monkeypatch.setenv("TZ", "America/Sao_Paulo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+    i18n.use("en")
+
+
+@pytest.fixture
+def opener(stores: FakeStores) -> Any:
+    @asynccontextmanager
+    async def open_fakes(_settings: object) -> AsyncIterator[Any]:
+        yield stores
+
+    return open_fakes
+
+
+@pytest.fixture
+def comporta(opener: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    def call(*arguments: str) -> Ran:
+        code = run(arguments, opener)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
