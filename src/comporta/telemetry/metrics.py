@@ -1,0 +1,175 @@
+"""Publishes the tally to Prometheus: this worker's numbers, the other workers', and the stores'.
+
+The tally is read every `FLUSH_S` for the other workers to see, and again at once when somebody
+scrapes, so a scrape is exact for the worker that answers it and at most `FLUSH_S` old for the rest.
+Nothing on the path of an event calls this module.
+"""
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from itertools import accumulate
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from comporta.errors import StoreError
+from comporta.telemetry.metric_defs import METRICS, Kind, MetricDef
+from comporta.telemetry.shared import Numbers, SharedFolder, add, identity
+from comporta.telemetry.tally import Buckets, Tally
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+FLUSH_S = 0.25
+READINGS_DEADLINE_S = 2.0
+
+Readings = Callable[[], Awaitable[Mapping[MetricDef, float]]]
+"""Asks the stores, at scrape time, for the metrics of kind `READING`. May raise `StoreError`."""
+
+_log = structlog.get_logger(__name__)
+_MORTAL = frozenset(definition.name for definition in METRICS if definition.kind is Kind.GAUGE)
+
+
+async def no_readings() -> Mapping[MetricDef, float]:
+    """For a process without stores."""
+    return {}
+
+
+def prepare(folder: Path) -> SharedFolder | None:
+    """What this process shares with its sibling workers; None if it is the server's only one.
+
+    Args:
+        folder: where servers on this machine keep their workers' numbers; need not exist.
+    """
+    if multiprocessing.parent_process() is None:
+        return None
+    server, worker = identity(os.getppid()), identity(os.getpid())
+    return SharedFolder(folder, server, worker, _MORTAL)
+
+
+class Metrics:
+    """One worker's view of the whole server's numbers.
+
+    Args:
+        tally: what this process counts.
+        shared: from `prepare`.
+        readings: asked at every scrape.
+    """
+
+    def __init__(
+        self, tally: Tally, shared: SharedFolder | None = None, readings: Readings = no_readings
+    ) -> None:
+        self._tally, self._shared, self._readings = tally, shared, readings
+        self._published: Numbers = {}
+        self._sharing = True
+
+    async def run(self) -> None:
+        """Publish until cancelled, and once more then: a task of the server's group."""
+        if self._shared is None:
+            return
+        await asyncio.to_thread(self._try, self._shared.open)
+        try:
+            while True:
+                await asyncio.to_thread(self._try, self.flush)
+                await asyncio.sleep(FLUSH_S)
+        finally:
+            self._try(self.flush)
+
+    def flush(self) -> None:
+        """Let the other workers see this one's numbers, if they have changed.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        numbers = snapshot(self._tally)
+        if self._shared is not None and numbers != self._published:
+            self._shared.publish(numbers)
+            self._published = numbers
+
+    async def render(self) -> bytes:
+        """All metrics in Prometheus' text format, of the type `CONTENT_TYPE`."""
+        try:
+            async with asyncio.timeout(READINGS_DEADLINE_S):
+                readings = await self._readings()
+        except (StoreError, TimeoutError) as error:
+            _log.warning("readings.failed", error=str(error), error_type=type(error).__name__)
+            readings = {}
+        return await asyncio.to_thread(self._render, readings)
+
+    def _render(self, readings: Mapping[MetricDef, float]) -> bytes:
+        numbers = snapshot(self._tally)
+        self._try(lambda: add(numbers, self._shared.others() if self._shared else {}))
+        for definition, value in readings.items():
+            numbers[definition.name] = [((), [value])]
+        registry = CollectorRegistry()
+        registry.register(_Fixed(families(numbers)))
+        return generate_latest(registry)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        """A disk that fails costs stale numbers, said once, and never the worker."""
+        try:
+            step()
+        except OSError as error:
+            if self._sharing:
+                _log.warning("metrics.not_shared", error=str(error))
+            self._sharing = False
+        else:
+            self._sharing = True
+
+
+class _Fixed(Collector):
+    """Hands over families that are already made."""
+
+    def __init__(self, made: list[Metric]) -> None:
+        self._made = made
+
+    def collect(self) -> Iterable[Metric]:
+        return self._made
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+
+def snapshot(tally: Tally) -> Numbers:
+    """The tally's present numbers."""
+    return {
+        handle.definition.name: [
+            (labels, [*cell.counts, cell.total] if isinstance(cell, Buckets) else [cell.value])
+            for labels, cell in handle.cells()
+        ]
+        for handle in tally.handles()
+    }
+
+
+def families(numbers: Numbers) -> list[Metric]:
+    """The numbers as prometheus-client's families, in the order of `METRICS`."""
+    return [
+        _family(definition, numbers[definition.name])
+        for definition in METRICS
+        if definition.name in numbers
+    ]
+
+
+def _family(definition: MetricDef, series: list[tuple[tuple[str, ...], list[float]]]) -> Metric:
+    names = definition.labels
+    if definition.kind is Kind.HISTOGRAM:
+        histogram = HistogramMetricFamily(definition.name, definition.help, labels=names)
+        bounds = [*map(str, definition.buckets), "+Inf"]
+        for labels, values in series:
+            rising = accumulate(values[:-1])
+            histogram.add_metric(labels, list(zip(bounds, rising, strict=True)), values[-1])
+        return histogram
+    make = CounterMetricFamily if definition.kind is Kind.COUNTER else GaugeMetricFamily
+    family = make(definition.name, definition.help, labels=names)
+    for labels, values in series:
+        family.add_metric(labels, values[0])
+    return family

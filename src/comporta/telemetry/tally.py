@@ -1,0 +1,131 @@
+"""What the busy paths write to: plain numbers in memory, no locks, no files, no Prometheus.
+
+Counts only rise and are never reset, so whoever publishes them only reads: it keeps what it has
+published and adds the difference. Therefore one handle may be updated from one thread (the log's
+writer, say) while another thread publishes. Two threads must not update the same handle.
+"""
+
+from bisect import bisect_left
+from typing import Generic, TypeVar
+
+from comporta.telemetry import metric_defs as defs
+
+LabelValues = tuple[str, ...]
+
+
+class Number:
+    """One series of a counter or a gauge."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: float = 0
+
+
+class Buckets:
+    """One series of a histogram: how many values fell into each bucket, and their sum."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self, bounds: int) -> None:
+        self.counts = [0] * (bounds + 1)
+        self.total = 0.0
+
+
+Cell = TypeVar("Cell", Number, Buckets)
+
+
+class _Series(Generic[Cell]):
+    """The cells of one metric by label values, with the limits of `metric_defs.LABELS`."""
+
+    def __init__(self, definition: defs.MetricDef) -> None:
+        self.definition = definition
+        self._seen: tuple[set[str], ...] = tuple(set() for _ in definition.labels)
+        self._cells: dict[LabelValues, Cell] = {}
+        if not definition.labels:
+            self._cells[()] = self._new()
+
+    def _new(self) -> Cell:
+        raise NotImplementedError
+
+    def _open(self, labels: LabelValues) -> Cell:
+        """The cell for labels not met before, or met too late to get a cell of their own."""
+        names = self.definition.labels
+        if len(labels) != len(names):
+            raise ValueError(f"{self.definition.name} has the labels {names}, not {labels}")
+        shown = tuple(map(self._bounded, names, labels, self._seen))
+        cell = self._cells.get(shown)
+        if cell is None:
+            cell = self._cells[shown] = self._new()
+        return cell
+
+    @staticmethod
+    def _bounded(name: str, value: str, seen: set[str]) -> str:
+        if value not in seen:
+            if len(seen) >= defs.LABELS[name]:
+                return defs.OTHER
+            seen.add(value)
+        return value
+
+    def cells(self) -> list[tuple[LabelValues, Cell]]:
+        """All series, as a copy: another thread may open one meanwhile."""
+        return list(self._cells.items())
+
+
+class Count(_Series[Number]):
+    """A counter."""
+
+    def _new(self) -> Number:
+        return Number()
+
+    def add(self, labels: LabelValues = (), amount: int = 1) -> None:
+        """Count `amount` more. `labels`: values in the order of the definition."""
+        (self._cells.get(labels) or self._open(labels)).value += amount
+
+
+class Spread(_Series[Buckets]):
+    """A histogram."""
+
+    def _new(self) -> Buckets:
+        return Buckets(len(self.definition.buckets))
+
+    def observe(self, value: float, labels: LabelValues = ()) -> None:
+        """Count one value, in the unit of the metric's name."""
+        cell = self._cells.get(labels) or self._open(labels)
+        cell.counts[bisect_left(self.definition.buckets, value)] += 1
+        cell.total += value
+
+
+class Level(_Series[Number]):
+    """A gauge: this process's share; the shares of all living workers are summed."""
+
+    def _new(self) -> Number:
+        return Number()
+
+    def set(self, value: float) -> None:
+        """What it is now."""
+        self._cells[()].value = value
+
+
+class Tally:
+    """All handles of one process, one for each metric that is updated where things happen."""
+
+    def __init__(self) -> None:
+        self.events_accepted = Count(defs.EVENTS_ACCEPTED)
+        self.accepted_bytes = Count(defs.ACCEPTED_BYTES)
+        self.ack_seconds = Spread(defs.ACK_SECONDS)
+        self.requests_refused = Count(defs.REQUESTS_REFUSED)
+        self.log_commits = Count(defs.LOG_COMMITS)
+        self.log_commit_entries = Spread(defs.LOG_COMMIT_ENTRIES)
+        self.log_commit_seconds = Spread(defs.LOG_COMMIT_SECONDS)
+        self.events_recorded = Count(defs.EVENTS_RECORDED)
+        self.events_duplicate = Count(defs.EVENTS_DUPLICATE)
+        self.deliveries = Count(defs.DELIVERIES)
+        self.attempt_seconds = Spread(defs.ATTEMPT_SECONDS)
+        self.delivery_lag_seconds = Spread(defs.DELIVERY_LAG_SECONDS)
+        self.ledger_transaction_seconds = Spread(defs.LEDGER_TRANSACTION_SECONDS)
+        self.partitions_owned = Level(defs.PARTITIONS_OWNED)
+
+    def handles(self) -> list[Count | Spread | Level]:
+        """Every handle, for whoever publishes them."""
+        return [value for value in vars(self).values() if isinstance(value, Count | Spread | Level)]

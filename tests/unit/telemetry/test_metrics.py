@@ -1,0 +1,240 @@
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from multiprocessing.synchronize import Semaphore
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from comporta.errors import StoreUnavailableError
+from comporta.telemetry import metric_defs as defs
+from comporta.telemetry import metrics as module
+from comporta.telemetry.metrics import Metrics, prepare, snapshot
+from comporta.telemetry.shared import Numbers, SharedFolder, add, identity, lives
+from comporta.telemetry.tally import Tally
+
+MORTAL = frozenset({defs.PARTITIONS_OWNED.name})
+
+
+def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def value(text: bytes, name: str, **labels: str) -> float:
+    return samples(text)[name, tuple(sorted(labels.items()))]
+
+
+def test_what_is_counted_is_what_is_scraped() -> None:
+    tally = Tally()
+    tally.events_accepted.add(("loja-sp", "message_created"), 3)
+    tally.requests_refused.add(("404", "unknown_token"))
+    for seconds in (0.0004, 0.003, 0.003, 60.0):
+        tally.ack_seconds.observe(seconds)
+    tally.partitions_owned.set(8)
+    text = asyncio.run(Metrics(tally).render())
+    assert (
+        value(
+            text, "comporta_events_accepted_total", chatwoot="loja-sp", event_type="message_created"
+        )
+        == 3
+    )
+    assert value(text, "comporta_requests_refused_total", status="404", reason="unknown_token") == 1
+    assert value(text, "comporta_ack_seconds_bucket", le="0.005") == 3
+    assert value(text, "comporta_ack_seconds_bucket", le="+Inf") == 4
+    assert value(text, "comporta_ack_seconds_count") == 4
+    assert value(text, "comporta_ack_seconds_sum") == pytest.approx(60.0064)
+    assert value(text, "comporta_partitions_owned") == 8
+    assert value(text, "comporta_log_commits_total") == 0
+
+
+def test_every_metric_is_announced_with_its_meaning() -> None:
+    async def readings() -> Mapping[defs.MetricDef, float]:
+        return {one: 7 for one in defs.METRICS if one.kind is defs.Kind.READING}
+
+    text = asyncio.run(Metrics(Tally(), readings=readings).render()).decode()
+    for one in defs.METRICS:
+        assert f"# HELP {one.name} {one.help}\n" in text
+    assert "comporta_log_lag_entries 7.0" in text
+
+
+def test_a_store_that_fails_costs_its_readings_and_nothing_else() -> None:
+    async def readings() -> Mapping[defs.MetricDef, float]:
+        raise StoreUnavailableError("the disk is full")
+
+    text = asyncio.run(Metrics(Tally(), readings=readings).render())
+    assert b"comporta_log_lag_entries" not in text
+    assert b"comporta_log_commits_total 0.0" in text
+
+
+def test_a_store_that_hangs_does_not_hang_the_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def readings() -> Mapping[defs.MetricDef, float]:
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(module, "READINGS_DEADLINE_S", 0.01)
+    assert b"comporta_log_commits_total" in asyncio.run(
+        Metrics(Tally(), readings=readings).render()
+    )
+
+
+def test_a_server_with_one_process_shares_nothing(tmp_path: Path) -> None:
+    assert prepare(tmp_path) is None
+
+
+def _worker(folder: str, times: int, counted: Semaphore, never: Semaphore) -> None:
+    shared = prepare(Path(folder))
+    assert shared is not None
+    shared.open()
+    tally = Tally()
+    tally.events_accepted.add(("loja", "t"), times)
+    tally.ack_seconds.observe(0.003)
+    tally.partitions_owned.set(times)
+    Metrics(tally, shared).flush()
+    counted.release()
+    never.acquire()
+
+
+def test_counts_of_killed_workers_stay_and_their_gauges_go(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    counted, never = context.Semaphore(0), context.Semaphore(0)
+    workers = [
+        context.Process(target=_worker, args=(str(tmp_path), n, counted, never))
+        for n in (1, 2, 4, 8)
+    ]
+    for worker in workers:
+        worker.start()
+    for _ in workers:
+        assert counted.acquire(timeout=30), "a worker did not start"
+    # The parent looks through a folder of the same server, as a fifth worker would.
+    mine = SharedFolder(tmp_path, identity(os.getpid()), "me-0", MORTAL)
+    tally = Tally()
+    tally.events_accepted.add(("loja", "t"), 16)
+
+    def scrape() -> tuple[float, float, float]:
+        text = asyncio.run(Metrics(tally, mine).render())
+        return (
+            value(text, "comporta_events_accepted_total", chatwoot="loja", event_type="t"),
+            value(text, "comporta_ack_seconds_count"),
+            value(text, "comporta_partitions_owned"),
+        )
+
+    try:
+        assert scrape() == (31, 4, 15)
+        assert workers[0].pid
+        os.kill(workers[0].pid, signal.SIGKILL)
+        workers[0].join()
+        assert scrape() == (31, 4, 14)
+        assert scrape() == (31, 4, 14), "a second look must not count a dead worker twice"
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.join()
+    assert scrape() == (31, 4, 0)
+    assert not list(tmp_path.rglob("*.worker")), "files of dead workers are merged and removed"
+
+
+def test_a_crash_between_merging_and_removing_counts_nothing_twice(tmp_path: Path) -> None:
+    folder = SharedFolder(tmp_path, "server", "me-0", MORTAL)
+    folder.open()
+    dead = SharedFolder(tmp_path, "server", "999999999-1", MORTAL)
+    dead.publish({"n": [((), [5.0])]})
+    file = tmp_path / "server" / "999999999-1.worker"
+    content = file.read_bytes()
+    assert folder.others() == {"n": [((), [5.0])]}
+    file.write_bytes(content)  # as if the process had died before removing it
+    assert folder.others() == {"n": [((), [5.0])]}
+
+
+def test_folders_of_servers_that_are_gone_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "999999999-1").mkdir()
+    (tmp_path / f"{os.getpid()}-1").mkdir()  # our pid, but another start: it was reused
+    other = tmp_path / identity(1)
+    other.mkdir()
+    SharedFolder(tmp_path, identity(os.getpid()), "me-0", MORTAL).open()
+    assert sorted(tmp_path.iterdir()) == sorted([other, tmp_path / identity(os.getpid())])
+
+
+def test_a_process_lives_until_it_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    name = identity(process.pid)
+    assert lives(name)
+    process.communicate(b"\n", timeout=30)
+    assert not lives(name)
+    assert not lives("999999999-5")
+    assert not lives("lost+found")
+
+
+def test_a_full_disk_costs_the_sharing_and_never_the_worker(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    metrics = Metrics(Tally(), SharedFolder(blocked, "s", "w", MORTAL))
+
+    async def live_and_render() -> bytes:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(metrics.run())
+            text = await metrics.render()
+            task.cancel()
+        return text
+
+    assert b"comporta_log_commits_total 0.0" in asyncio.run(live_and_render())
+
+
+class Watched(SharedFolder):
+    """Says when it has published for the first time."""
+
+    def watch(self) -> None:
+        self.loop, self.event = asyncio.get_running_loop(), asyncio.Event()
+
+    def publish(self, numbers: Numbers) -> None:
+        super().publish(numbers)
+        self.loop.call_soon_threadsafe(self.event.set)
+
+
+def test_the_last_counts_are_published_when_the_server_stops(tmp_path: Path) -> None:
+    shared = Watched(tmp_path, "s", "w-1", MORTAL)
+    tally = Tally()
+
+    async def live() -> None:
+        async with asyncio.TaskGroup() as group:
+            shared.watch()
+            task = group.create_task(Metrics(tally, shared).run())
+            await shared.event.wait()
+            tally.log_commits.add(amount=9)
+            task.cancel()
+
+    asyncio.run(live())
+    published = msgspec.msgpack.decode((tmp_path / "s" / "w-1.worker").read_bytes(), type=Numbers)
+    assert published == snapshot(tally)
+
+
+SERIES = st.dictionaries(
+    st.tuples(st.sampled_from("abc")),
+    st.lists(st.integers(0, 99).map(float), min_size=2, max_size=2),
+).map(lambda found: list(found.items()))
+NUMBERS = st.dictionaries(st.sampled_from(["m", "n"]), SERIES)
+
+
+@given(st.lists(NUMBERS, max_size=4))
+def test_sums_do_not_depend_on_the_order_of_workers(parts: list[Numbers]) -> None:
+    forwards: Numbers = {}
+    backwards: Numbers = {}
+    for part in parts:
+        add(forwards, part)
+    for part in reversed(parts):
+        add(backwards, part)
+    assert {k: dict(v) for k, v in forwards.items()} == {k: dict(v) for k, v in backwards.items()}
+    every = [values for part in parts for series in part.values() for _, values in series]
+    total = [values for series in forwards.values() for _, values in series]
+    assert sum(map(sum, every)) == sum(map(sum, total))
