@@ -1,28 +1,33 @@
 """The tree of commands, as a list. It is built once the language is known."""
 
+from typing import Any
+
 import typer
 
-from comporta.cli import deliveries, events, rejected, version
+from comporta.cli import borrowed, deliveries, doctor, events, redrive, rejected, version
 from comporta.cli.command import HELP_NAMES, Lang
 from comporta.cli.exits import epilogue
 from comporta.i18n import _
 
 
-def build() -> typer.Typer:
-    """The whole command line."""
+def build() -> Any:
+    """The whole command line, ready to run."""
     app = typer.Typer(
         name="comporta",
         help=_("The event gateway for people who run many Chatwoot installations."),
         epilog=epilogue(),
+        cls=borrowed.Group,
         no_args_is_help=True,
         context_settings=HELP_NAMES,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
     app.callback()(_root)
-    for part in (events, deliveries, rejected, version):
+    for part in (events, deliveries, redrive, rejected, doctor, version):
         part.add_to(app)
-    return app
+    root = typer.main.get_command(app)
+    borrowed.translate_completion(root)
+    return root
 
 
 def _root(lang: Lang = None) -> None:

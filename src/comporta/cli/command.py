@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from comporta.cli import borrowed
 from comporta.cli.desk import Desk, Opener
 from comporta.cli.screen import Screen
 from comporta.i18n import _
@@ -31,7 +32,13 @@ _COMMON = (
 
 def group(name: str, summary: str) -> typer.Typer:
     """A command group such as `comporta instance …`."""
-    return typer.Typer(name=name, help=summary, no_args_is_help=True, context_settings=HELP_NAMES)
+    return typer.Typer(
+        name=name,
+        help=summary,
+        cls=borrowed.Group,
+        no_args_is_help=True,
+        context_settings=HELP_NAMES,
+    )
 
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
@@ -41,9 +48,11 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Command], Co
     """Register the decorated function with `app`, under its own name or `name`."""
 
     def register(function: Command) -> Command:
+        summary = inspect.getdoc(function) or function.__name__
         app.command(
             name or function.__name__.rstrip("_"),
-            help=_(inspect.getdoc(function) or ""),
+            cls=borrowed.Command,
+            help=_(summary),
             context_settings=HELP_NAMES,
         )(_wrapped(function))
         return function

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
 from comporta.cli import faults
 from comporta.cli.app import build
 from comporta.cli.desk import Opener
@@ -17,7 +15,7 @@ def run(arguments: Sequence[str], opener: Opener | None = None) -> Exit:
     """Run a command. `opener` opens the stores; None: those of the settings."""
     json = "--json" in arguments
     try:
-        code = typer.main.get_command(build()).main(
+        code = build().main(
             list(arguments), prog_name="comporta", standalone_mode=False, obj=opener
         )
     except BrokenPipeError:

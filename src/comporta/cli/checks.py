@@ -1,0 +1,191 @@
+"""What `comporta doctor` looks at; each check says what it found and what to do about it."""
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from comporta.cli.desk import Stores
+from comporta.cli.screen import Word
+from comporta.domain.fleet import Fleet
+from comporta.i18n import _, plural
+from comporta.ledger.port import EventFilter, LedgerTotals
+
+SQLITE_MIN = (3, 51, 3)
+FREE_BYTES_WARN = 2 * 1024**3
+FREE_BYTES_MIN = 256 * 1024**2
+LAG_WARN = 10_000
+OPEN_AGE_WARN_S = 3600
+CLOCK_AHEAD_S = 60
+YEAR_MIN = 2026
+"""Before this version was made no clock can be right."""
+
+
+class Level(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of the doctor."""
+
+    check: Word
+    level: Level
+    found: str
+    todo: str = ""
+
+
+def ok(check: Word, found: str) -> Finding:
+    """All is well."""
+    return Finding(check, Level.OK, found)
+
+
+def data_folder(folder: Path) -> Finding:
+    """Whether the data folder is there, ours, and nobody else's."""
+    check = Word("data", _("data folder"))
+    if not folder.is_dir():
+        missing = _("{folder} does not exist.").format(folder=folder)
+        return Finding(check, Level.ERROR, missing, _("Run: comporta init"))
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        closed = _("{folder} cannot be written by this user.").format(folder=folder)
+        return Finding(check, Level.ERROR, closed, _("Run as its owner, or change the owner."))
+    if stat.S_IMODE(folder.stat().st_mode) & stat.S_IRWXO:
+        todo = _("Run: chmod o-rwx {folder}").format(folder=folder)
+        found = _("{folder} can be read by every user of this machine.").format(folder=folder)
+        return Finding(check, Level.WARN, found, todo)
+    return ok(check, str(folder))
+
+
+def disk(folder: Path) -> Finding:
+    """Whether there is room for what comes in."""
+    check = Word("disk", _("disk space"))
+    free = shutil.disk_usage(folder).free
+    found = _("{free} GiB free").format(free=f"{free / 1024**3:.1f}")
+    todo = _("Make room, or lower retention_days: a full disk refuses events.")
+    if free < FREE_BYTES_MIN:
+        return Finding(check, Level.ERROR, found, todo)
+    if free < FREE_BYTES_WARN:
+        return Finding(check, Level.WARN, found, todo)
+    return ok(check, found)
+
+
+def sqlite() -> Finding:
+    """Whether the SQLite library can be trusted with data."""
+    check = Word("sqlite", "SQLite")
+    version = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in version.split(".")) < SQLITE_MIN:
+        wanted = ".".join(str(part) for part in SQLITE_MIN)
+        todo = _("Update the package apsw: at least SQLite {wanted} is needed.")
+        return Finding(check, Level.ERROR, version, todo.format(wanted=wanted))
+    return ok(check, version)
+
+
+def clock(now_s: float, newest_event_s: float | None) -> Finding:
+    """Whether the clock can be right: signatures and retries depend on it."""
+    check = Word("clock", _("clock"))
+    now = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now_s))
+    todo = _("Set the clock, and let NTP keep it (timedatectl set-ntp true).")
+    if time.gmtime(now_s).tm_year < YEAR_MIN:
+        return Finding(check, Level.ERROR, now, todo)
+    if newest_event_s is not None and newest_event_s > now_s + CLOCK_AHEAD_S:
+        found = _("{now}, but the newest event is from the future.").format(now=now)
+        return Finding(check, Level.WARN, found, todo)
+    return ok(check, now)
+
+
+async def stores_checks(stores: Stores, now_ms: int) -> list[Finding]:
+    """Everything that the open stores can tell."""
+    fleet = await stores.ledger.fleet()
+    newest = await stores.ledger.events(EventFilter(limit=1))
+    totals = await stores.ledger.totals()
+    workers = len(await stores.state.workers(now_ms))
+    return [
+        ok(Word("schema", _("schema")), _("current")),
+        log(stores.log.health().error, await stores.log.lag()),
+        open_deliveries(totals, now_ms),
+        dead_letters(totals.dead),
+        alive(workers),
+        *fleet_checks(fleet),
+        clock(now_ms / 1000, newest[0].accepted_at_ms / 1000 if newest else None),
+    ]
+
+
+def log(error: str, lag: int) -> Finding:
+    """Whether events can be taken in, and how many wait for dispatch."""
+    check = Word("log", _("log"))
+    if error:
+        return Finding(check, Level.ERROR, error, _("Until then events are refused with 503."))
+    found = _("lag: {count}").format(count=lag)
+    if lag > LAG_WARN:
+        todo = _("Dispatch is behind: look at slow destinations, or start more workers.")
+        return Finding(check, Level.WARN, found, todo)
+    return ok(check, found)
+
+
+def open_deliveries(totals: LedgerTotals, now_ms: int) -> Finding:
+    """How much is owed, and since when."""
+    check = Word("deliveries", _("deliveries"))
+    found = _("{pending} pending, {scheduled} scheduled").format(
+        pending=totals.pending, scheduled=totals.scheduled
+    )
+    oldest_ms = totals.oldest_open_at_ms
+    if oldest_ms is not None and now_ms - oldest_ms > OPEN_AGE_WARN_S * 1000:
+        hours = f"{(now_ms - oldest_ms) / 3_600_000:.1f}"
+        found += ", " + _("the oldest for {hours} hours").format(hours=hours)
+        return Finding(check, Level.WARN, found, _("See: comporta deliveries --state scheduled"))
+    return ok(check, found)
+
+
+def dead_letters(count: int) -> Finding:
+    """Whether something was given up."""
+    check = Word("dead", _("dead letters"))
+    if count:
+        todo = _("See: comporta dead. Put back: comporta redrive --all")
+        return Finding(check, Level.WARN, str(count), todo)
+    return ok(check, "0")
+
+
+def alive(workers: int) -> Finding:
+    """Whether anybody works."""
+    check = Word("workers", _("workers"))
+    if not workers:
+        todo = _("Start the gateway: comporta serve")
+        return Finding(check, Level.WARN, _("none is running"), todo)
+    found = plural("{count} is running", "{count} are running", workers)
+    return ok(check, found.format(count=workers))
+
+
+def fleet_checks(fleet: Fleet) -> Iterator[Finding]:
+    """What in the fleet needs a person."""
+    check = Word("destinations", _("destinations"))
+    disabled = [one for one in fleet.destinations if one.disabled]
+    for one in disabled:
+        found = _("{name} is disabled: {why}").format(name=one.name, why=one.disabled)
+        todo = _("Then run: comporta destination enable {name}").format(name=one.name)
+        yield Finding(check, Level.WARN, found, todo)
+    if not disabled:
+        yield ok(check, str(len(fleet.destinations)))
+    yield _sources(fleet)
+    if fleet.destinations and not fleet.routes:
+        todo = _("Add one: comporta route add")
+        yield Finding(Word("routes", _("routes")), Level.WARN, _("there are none"), todo)
+
+
+def _sources(fleet: Fleet) -> Finding:
+    check = Word("sources", _("sources"))
+    every = [(one, source) for one in fleet.instances for source in one.sources]
+    bare = [f"{one.name}/{source.name}" for one, source in every if not source.secrets]
+    if bare:
+        found = _("without a signing secret, so not verified: {names}")
+        todo = _("Copy the secret from Chatwoot: comporta source secret add INSTANCE/SOURCE")
+        return Finding(check, Level.WARN, found.format(names=", ".join(bare[:10])), todo)
+    return ok(check, str(len(every)))

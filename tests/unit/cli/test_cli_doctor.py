@@ -1,0 +1,108 @@
+"""`doctor`: each thing that can be wrong is found, and comes with something to do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from comporta.cli import checks
+from comporta.errors import SchemaTooNewError
+from comporta.ledger.port import LedgerTotals
+from comporta.state.port import WorkerRow
+
+HOUR_MS = 3_600_000
+
+
+def level_of(data: list[dict[str, str]], check: str) -> str:
+    return next(one["level"] for one in data if one["check"] == check)
+
+
+@pytest.fixture(autouse=True)
+def healthy(tmp_path: Path, stores: Any) -> None:
+    tmp_path.chmod(0o700)
+    stores.state.alive = [WorkerRow("w1", 1, 0, 0, 16)]
+
+
+def test_a_healthy_gateway_is_ok_everywhere_but_for_the_source_without_a_secret(
+    comporta: Any,
+) -> None:
+    ran = comporta("doctor", "--json")
+    levels = {one["check"]: one["level"] for one in ran.data}
+    assert ran.code == 0
+    assert {name for name, level in levels.items() if level != "ok"} == {"sources"}
+
+
+def test_every_complaint_says_what_to_do(comporta: Any, stores: Any) -> None:
+    stores.state.alive = []
+    stores.ledger.dead = 3
+    stores.log.error = "The disk is full."
+    complaints = [one for one in comporta("doctor", "--json").data if one["level"] != "ok"]
+    assert {one["check"] for one in complaints} == {"workers", "dead", "log", "sources"}
+    assert all(one["todo"] for one in complaints)
+
+
+def test_an_error_makes_the_exit_code_one_and_a_warning_does_not(
+    comporta: Any, stores: Any
+) -> None:
+    stores.ledger.dead = 3
+    assert comporta("doctor").code == 0
+    stores.log.error = "The disk is full."
+    assert comporta("doctor").code == 1
+
+
+def test_a_missing_data_folder_is_an_error_and_the_stores_are_left_alone(
+    comporta: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COMPORTA_DATA", str(tmp_path / "nowhere"))
+    ran = comporta("doctor", "--json")
+    assert ran.code == 1
+    assert level_of(ran.data, "data") == "error"
+    assert not any(one["check"] == "schema" for one in ran.data)
+
+
+def test_a_wrong_setting_is_a_line_of_the_doctor(
+    comporta: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPORTA_PORT", "many")
+    ran = comporta("doctor", "--json")
+    assert (ran.code, level_of(ran.data, "settings")) == (1, "error")
+
+
+def test_a_store_that_cannot_be_opened_is_a_line_of_the_doctor(comporta: Any, stores: Any) -> None:
+    stores.ledger.failure = SchemaTooNewError("A newer Comporta wrote it.")
+    ran = comporta("doctor", "--json")
+    assert (ran.code, level_of(ran.data, "stores")) == (1, "error")
+
+
+def test_a_data_folder_that_everybody_can_read_is_warned_of(comporta: Any, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    assert level_of(comporta("doctor", "--json").data, "data") == "warn"
+
+
+def test_a_disabled_destination_is_named_with_the_way_back(comporta: Any, stores: Any) -> None:
+    fleet = stores.ledger.now_fleet
+    gone = msgspec.structs.replace(fleet.destinations[0], disabled="answered 410 Gone")
+    stores.ledger.now_fleet = msgspec.structs.replace(fleet, destinations=(gone,))
+    out = comporta("doctor").out
+    assert "crm is disabled: answered 410 Gone" in out
+    assert "comporta destination enable crm" in out
+
+
+@pytest.mark.parametrize(
+    ("finding", "level"),
+    [
+        (lambda: checks.log("", checks.LAG_WARN), "ok"),
+        (lambda: checks.log("", checks.LAG_WARN + 1), "warn"),
+        (lambda: checks.open_deliveries(LedgerTotals(1, 0, 0, 0), HOUR_MS), "ok"),
+        (lambda: checks.open_deliveries(LedgerTotals(1, 0, 0, 0), HOUR_MS + 1), "warn"),
+        (lambda: checks.clock(0, None), "error"),
+        (lambda: checks.clock(1_795_500_000, 1_795_500_060), "ok"),
+        (lambda: checks.clock(1_795_500_000, 1_795_500_061), "warn"),
+    ],
+)
+def test_each_check_turns_exactly_at_its_limit(
+    finding: Callable[[], checks.Finding], level: str
+) -> None:
+    assert finding().level == level
