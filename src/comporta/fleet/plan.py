@@ -1,0 +1,262 @@
+"""What a declaration would change in a fleet, in words, and the fleet that would come of it.
+
+No I/O and no ledger here; only ids, tokens and sealed secrets of new things are random. What keeps
+its name keeps its id, and with it everything that is stored about it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from comporta.domain.fleet import (
+    Destination,
+    Fleet,
+    Instance,
+    Route,
+    Secret,
+    Source,
+    SourceKind,
+    Token,
+)
+from comporta.domain.ids import fresh
+from comporta.fleet.credentials import make_token
+from comporta.fleet.declared import (
+    Declared,
+    DeclaredDestination,
+    DeclaredInstance,
+    DeclaredRoute,
+    DeclaredSource,
+    GivenSecret,
+)
+from comporta.fleet.details import (
+    destination_detail,
+    instance_detail,
+    route_detail,
+    source_detail,
+)
+from comporta.fleet.named import Named
+from comporta.vault import Vault, new_token
+
+Kind = Literal["add", "change", "remove"]
+What = Literal["instance", "source", "destination", "route"]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One line of a plan."""
+
+    kind: Kind
+    what: What
+    name: str
+    """A source's is `instance/source`."""
+    detail: str = ""
+    """What exactly, in words, translated; nothing secret."""
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A token that was made just now: to be shown once, and never again."""
+
+    instance: str
+    source: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Shown(instance={self.instance!r}, source={self.source!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("instance", self.instance), ("source", self.source)]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What would change. Without changes, `fleet` is the current one, its version included."""
+
+    changes: tuple[Change, ...]
+    fleet: Fleet
+    shown: tuple[Shown, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """All changes in a line, for the record: `+instance loja-sp, ~route mensagens`."""
+        signs = {"add": "+", "change": "~", "remove": "-"}
+        return ", ".join(f"{signs[one.kind]}{one.what} {one.name}" for one in self.changes)
+
+
+_N = TypeVar("_N", bound=Named)
+
+
+def plan(current: Fleet, declared: Declared, vault: Vault) -> Plan:
+    """Compare.
+
+    Args:
+        current: the fleet as it is.
+        declared: the fleet as it should be, checked.
+        vault: seals what is new, and opens what may have changed.
+
+    Raises:
+        ConfigError: the vault has another key than a secret that must be compared.
+    """
+    return _Planner(current, declared, vault).plan()
+
+
+def declare(fleet: Fleet) -> Declared:
+    """A stored fleet in the form of a declaration, which would change nothing."""
+    return Declared(
+        instances=tuple(
+            DeclaredInstance(one.name, one.url, tuple(map(_declare_source, one.sources)))
+            for one in fleet.instances
+        ),
+        destinations=tuple(
+            DeclaredDestination(
+                one.name,
+                one.url,
+                _declare_secret(one.secret) if one.secret else None,
+                one.timeout_s,
+                one.retry,
+            )
+            for one in fleet.destinations
+        ),
+        routes=tuple(
+            DeclaredRoute(one.name, one.to, one.instances, one.events, one.where)
+            for one in fleet.routes
+        ),
+    )
+
+
+def _declare_source(source: Source) -> DeclaredSource:
+    secrets = tuple(_declare_secret(secret) for secret in source.secrets)
+    return DeclaredSource(source.name, source.kind.value, source.tokens, secrets)
+
+
+def _declare_secret(secret: Secret) -> GivenSecret:
+    return GivenSecret(sealed=secret.sealed, ref=secret.ref)
+
+
+class _Planner:
+    def __init__(self, current: Fleet, declared: Declared, vault: Vault) -> None:
+        self._current = current
+        self._declared = declared
+        self._vault = vault
+        self._changes: list[Change] = []
+        self._shown: list[Shown] = []
+
+    def plan(self) -> Plan:
+        current, declared = self._current, self._declared
+        instances = _by_name(current.instances)
+        destinations = _by_name(current.destinations)
+        routes = _by_name(current.routes)
+        fleet = Fleet(
+            version=current.version + 1,
+            instances=tuple(
+                self._instance(instances.get(one.name), one) for one in declared.instances
+            ),
+            destinations=tuple(
+                self._destination(destinations.get(one.name), one) for one in declared.destinations
+            ),
+            routes=tuple(self._route(routes.get(one.name), one) for one in declared.routes),
+        )
+        self._gone("instance", current.instances, declared.instances)
+        self._gone("destination", current.destinations, declared.destinations)
+        self._gone("route", current.routes, declared.routes)
+        changes = tuple(self._changes)
+        return Plan(changes, fleet if changes else current, tuple(self._shown), declared.warnings)
+
+    def _instance(self, old: Instance | None, wanted: DeclaredInstance) -> Instance:
+        plain = Instance(old.id if old else fresh("ins"), wanted.name, wanted.url)
+        self._compared("instance", wanted.name, old, instance_detail(old, plain))
+        known = _by_name(old.sources if old else ())
+        sources = tuple(
+            self._source(wanted.name, known.get(one.name), one) for one in wanted.sources
+        )
+        self._gone("source", known.values(), wanted.sources, f"{wanted.name}/")
+        return msgspec.structs.replace(plain, sources=sources)
+
+    def _source(self, instance: str, old: Source | None, wanted: DeclaredSource) -> Source:
+        source = Source(
+            id=old.id if old else fresh("src"),
+            name=wanted.name,
+            kind=SourceKind(wanted.kind),
+            tokens=self._tokens(instance, old, wanted),
+            secrets=self._secrets(old.secrets if old else (), wanted.secrets),
+        )
+        detail = source_detail(old, source)
+        self._compared("source", f"{instance}/{wanted.name}", old, detail)
+        return source
+
+    def _tokens(
+        self, instance: str, old: Source | None, wanted: DeclaredSource
+    ) -> tuple[Token, ...]:
+        if wanted.tokens:
+            return _kept_tokens(old.tokens if old else (), wanted.tokens)
+        if old and old.tokens:
+            return old.tokens
+        token = new_token()
+        self._shown.append(Shown(instance, wanted.name, token))
+        return (make_token(token),)
+
+    def _secrets(
+        self, old: tuple[Secret, ...], wanted: tuple[GivenSecret, ...]
+    ) -> tuple[Secret, ...]:
+        secrets = tuple(self._secret(old, given) for given in wanted)
+        return old if set(secrets) == set(old) else secrets
+
+    def _secret(self, old: tuple[Secret, ...], given: GivenSecret) -> Secret:
+        """The stored secret that says the same, or a new one."""
+        stored = Secret(given.sealed, given.ref)
+        if stored in old:
+            return stored
+        text = given.text or self._vault.open(given.sealed)
+        for secret in old:
+            if secret.ref == given.ref and self._vault.open(secret.sealed) == text:
+                return secret
+        return stored if given.sealed else Secret(self._vault.seal(text), given.ref)
+
+    def _destination(self, old: Destination | None, wanted: DeclaredDestination) -> Destination:
+        known = (old.secret,) if old and old.secret else ()
+        destination = Destination(
+            id=old.id if old else fresh("dst"),
+            name=wanted.name,
+            url=wanted.url,
+            secret=self._secret(known, wanted.secret) if wanted.secret else None,
+            timeout_s=wanted.timeout_s,
+            retry=wanted.retry,
+            disabled=old.disabled if old and old.url == wanted.url else "",
+        )
+        self._compared("destination", wanted.name, old, destination_detail(old, destination))
+        return destination
+
+    def _route(self, old: Route | None, wanted: DeclaredRoute) -> Route:
+        route = Route(
+            id=old.id if old else fresh("rte"),
+            name=wanted.name,
+            to=wanted.to,
+            instances=wanted.instances,
+            events=wanted.events,
+            where=wanted.where,
+        )
+        self._compared("route", wanted.name, old, route_detail(old, route))
+        return route
+
+    def _compared(self, what: What, name: str, old: object | None, detail: str) -> None:
+        if old is None:
+            self._changes.append(Change("add", what, name, detail))
+        elif detail:
+            self._changes.append(Change("change", what, name, detail))
+
+    def _gone(
+        self, what: What, old: Iterable[Named], wanted: Sequence[Named], prefix: str = ""
+    ) -> None:
+        kept = {one.name for one in wanted}
+        self._changes += [
+            Change("remove", what, prefix + one.name) for one in old if one.name not in kept
+        ]
+
+
+def _kept_tokens(old: tuple[Token, ...], wanted: tuple[Token, ...]) -> tuple[Token, ...]:
+    """The wanted ones; those that are known keep their hint, and their order if nothing changed."""
+    known = {(token.digest, token.ref): token for token in old}
+    tokens = tuple(known.get((token.digest, token.ref), token) for token in wanted)
+    return old if set(tokens) == set(old) else tokens
+
+
+def _by_name(things: Iterable[_N]) -> dict[str, _N]:
+    return {thing.name: thing for thing in things}
