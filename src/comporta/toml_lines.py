@@ -56,20 +56,22 @@ class _Scanner:
         start = self._at
         double = self._text.startswith("[[", start)
         self._at += 2 if double else 1
+        *outer, last = self._keys()
         path: Path = ()
-        keys = self._keys()
-        for key in keys:
-            path += (key,)
-            if path in self._tables and not (double and len(path) == len(keys)):
-                path += (self._tables[path] - 1,)
+        for key in outer:
+            path = self._newest((*path, key))
+        path = (*path, last)
         if double:
-            index = self._tables.get(path, 0)
-            self._tables[path] = index + 1
             self._note(path, start)
-            path += (index,)
+            self._tables[path] = self._tables.get(path, 0) + 1
+        path = self._newest(path)
         self._at += 2 if double else 1
         self._note(path, start)
         return path
+
+    def _newest(self, path: Path) -> Path:
+        """The last table so far, where `path` is an array of tables."""
+        return (*path, self._tables[path] - 1) if path in self._tables else path
 
     def _pair(self, table: Path) -> None:
         start = self._at
