@@ -1,0 +1,104 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.bench.figures import (
+    KEPT,
+    NEW,
+    EndToEndRow,
+    IngestRow,
+    RateRow,
+    Results,
+    Round,
+    aims,
+    medians,
+)
+from tests.bench.load import MARKER, bodies, templates
+
+ROOT = Path(__file__).parents[2]
+
+
+def row(server: str, connections: str, per_s: float, p99_ms: float = 1.0) -> IngestRow:
+    return IngestRow(server, connections, per_s, 1.0, p99_ms, 50.0, 0)
+
+
+def ingest(comporta_kept: float, comporta_new: float, p99_ms: float) -> Results:
+    rows = (
+        row("empty", KEPT, 10_000),
+        row("empty", NEW, 4_000),
+        row("sqlite", KEPT, 800),
+        row("comporta", KEPT, comporta_kept, p99_ms),
+        row("comporta", NEW, comporta_new),
+    )
+    return Results(ingest=rows)
+
+
+END_TO_END = EndToEndRow(1, 2000.0, 20_000, 20_000, 0, 0, 0, 2000.0, 1950.0, 5.0, 80.0, 70.0)
+
+
+def test_aims_are_met_at_their_limit() -> None:
+    assert [aim.met for aim in aims(ingest(5_000, 3_000, 24.9))] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("results", "missed"),
+    [
+        (ingest(4_999, 3_000, 1), 0),
+        (ingest(5_000, 2_999, 1), 1),
+        (ingest(4_799, 3_000, 1), 2),
+        (ingest(5_000, 3_000, 25), 3),
+        (ingest(5_000, 3_000, 0), 3),  # nothing was answered at all
+    ],
+)
+def test_an_aim_just_missed_is_reported_as_missed(results: Results, missed: int) -> None:
+    assert not aims(results)[missed].met
+
+
+def test_the_fixed_rate_counts_for_the_gateway_only() -> None:
+    rates = (
+        RateRow("empty", 1000.0, 1000.0, 1.0, 99.0, 0),
+        RateRow("comporta", 1000.0, 1000.0, 1.0, 9.9, 0),
+    )
+    assert [aim.met for aim in aims(Results(rates=rates))] == [True]
+
+
+@pytest.mark.parametrize("fault", ["lost", "duplicates", "disorder"])
+def test_one_event_lost_repeated_or_disordered_misses_the_aim(fault: str) -> None:
+    assert all(aim.met for aim in aims(Results(end_to_end=(END_TO_END,))))
+    spoilt = msgspec.structs.replace(END_TO_END, **{fault: 1})
+    assert not aims(Results(end_to_end=(spoilt,)))[0].met
+
+
+def test_a_row_holds_medians_and_the_sum_of_errors() -> None:
+    rounds = [Round(float(n), n * 2.0, n * 3.0, n * 4.0, n) for n in (1, 9, 5)]
+    assert medians("empty", KEPT, rounds) == IngestRow("empty", KEPT, 5, 10, 15, 20, 15)
+
+
+def test_bodies_are_valid_and_never_repeat() -> None:
+    made = [body for body, _ in zip(bodies(), range(1000), strict=False)]
+    assert len({json.loads(body)["id"] for body in made}) == 1000
+    assert {json.loads(body)["event"] for body in made} == {"message_created"}
+    assert all(template.count(MARKER) == 1 for template in templates())
+
+
+def test_a_quick_bench_measures_every_server_without_errors() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--quick", "--json"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    results = msgspec.convert(json.loads(done.stdout)["results"], Results)
+    assert {row.server for row in results.ingest} >= {"empty", "comporta", "sqlite"}
+    assert all(row.errors == 0 and row.per_s > 0 for row in results.ingest)
+    (whole,) = results.end_to_end
+    assert whole.accepted > 0
+    assert (whole.lost, whole.duplicates, whole.disorder) == (0, 0, 0)
