@@ -4,7 +4,25 @@ from typing import Any
 
 import typer
 
-from comporta.cli import borrowed, deliveries, doctor, events, redrive, rejected, version
+from comporta.cli import (
+    borrowed,
+    deliveries,
+    demo,
+    destination,
+    doctor,
+    events,
+    first,
+    fleetfile,
+    instance,
+    redrive,
+    rejected,
+    route,
+    serve,
+    simulate,
+    sink,
+    source,
+    version,
+)
 from comporta.cli.command import HELP_NAMES, Lang
 from comporta.cli.exits import epilogue
 from comporta.i18n import _
@@ -23,7 +41,24 @@ def build() -> Any:
         rich_markup_mode=None,
     )
     app.callback()(_root)
-    for part in (events, deliveries, redrive, rejected, doctor, version):
+    for part in (
+        serve,
+        first,
+        fleetfile,
+        instance,
+        source,
+        destination,
+        route,
+        events,
+        deliveries,
+        redrive,
+        rejected,
+        doctor,
+        simulate,
+        sink,
+        demo,
+        version,
+    ):
         part.add_to(app)
     root = typer.main.get_command(app)
     borrowed.translate_completion(root)

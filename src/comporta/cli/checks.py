@@ -186,6 +186,6 @@ def _sources(fleet: Fleet) -> Finding:
     bare = [f"{one.name}/{source.name}" for one, source in every if not source.secrets]
     if bare:
         found = _("without a signing secret, so not verified: {names}")
-        todo = _("Copy the secret from Chatwoot: comporta source secret add INSTANCE/SOURCE")
+        todo = _("Copy their secrets from Chatwoot into the fleet file, then: comporta apply FILE")
         return Finding(check, Level.WARN, found.format(names=", ".join(bare[:10])), todo)
     return ok(check, str(len(every)))

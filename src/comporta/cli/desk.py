@@ -4,6 +4,8 @@ Tests put their own stores behind it; nothing else in the command line opens a s
 """
 
 import asyncio
+import os
+import pwd
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,6 +23,7 @@ from comporta.state.port import State
 if TYPE_CHECKING:
     from comporta.fleet.service import FleetService
     from comporta.settings import Settings
+    from comporta.vault import Vault
 
 ASK_S = 30.0
 """Seconds that one question to the stores may take."""
@@ -42,6 +45,11 @@ class Stores(Protocol):
     @property
     def log(self) -> Log:
         """The queue between ingest and dispatch."""
+        ...
+
+    @property
+    def vault(self) -> "Vault":
+        """Seals and opens secrets."""
         ...
 
     @property
@@ -93,6 +101,14 @@ class Desk:
     def now_ms(self) -> int:
         """Unix milliseconds."""
         return time.time_ns() // 1_000_000
+
+    @property
+    def who(self) -> str:
+        """The person, for the record of changes."""
+        try:
+            return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+        except KeyError:  # a container's user without a name
+            return f"cli:{os.getuid()}"
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Go on only if the person agrees; `yes` is their `--yes`.

@@ -18,11 +18,10 @@ from comporta.cli.progress import bar
 from comporta.cli.selection import All, Ids, Wanted, Yes, filters_of
 from comporta.domain.delivery import DeliveryState
 from comporta.i18n import _, plural
-from comporta.ledger.port import DeliveryFilter
+from comporta.ledger.port import DeliveryFilter, Step
 
 STEP = 500
-REPLAY_MAX = 10_000
-Step = Callable[[DeliveryFilter], Awaitable[int]]
+OneStep = Callable[[DeliveryFilter], Awaitable[Step]]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +50,7 @@ async def redrive(  # noqa: PLR0913  (one parameter an option)
         if total:
             desk.confirm(question.format(count=total), yes=yes)
 
-        async def step(which: DeliveryFilter) -> int:
+        async def step(which: DeliveryFilter) -> Step:
             return await stores.ledger.redrive(which, desk.now_ms())
 
         done = await _in_steps(desk, filters, total, step)
@@ -87,20 +86,16 @@ async def replay(  # noqa: PLR0913  (one parameter an option)
         async with deadline():
             target = Names(await stores.ledger.fleet()).destination_id(to)
         filters, total = await _counted(desk, stores, wanted)
-        if total > REPLAY_MAX:
-            words = _("{count} deliveries match; at most {max} at once. Narrow it, e.g. --since.")
-            raise typer.BadParameter(words.format(count=total, max=REPLAY_MAX))
         question = plural(
             "Deliver {count} delivery again?", "Deliver {count} deliveries again?", total
         )
         if total:
             desk.confirm(question.format(count=total), yes=yes)
-        done = 0
-        for which in filters if total else ():
-            async with deadline():
-                # One transaction: what was replayed stays delivered, so steps would meet it again.
-                whole = msgspec.structs.replace(which, limit=REPLAY_MAX)
-                done += await stores.ledger.replay(whole, desk.now_ms(), target)
+
+        async def step(which: DeliveryFilter) -> Step:
+            return await stores.ledger.replay(which, desk.now_ms(), target)
+
+        done = await _in_steps(desk, filters, total, step)
     words = plural("{count} new delivery made.", "{count} new deliveries made.", done)
     desk.screen.result({"matched": total, "replayed": done}, words.format(count=done))
 
@@ -116,16 +111,20 @@ async def _counted(desk: Desk, stores: Stores, wanted: Wanted) -> tuple[list[Del
     return filters, total
 
 
-async def _in_steps(desk: Desk, filters: list[DeliveryFilter], total: int, step: Step) -> int:
+async def _in_steps(desk: Desk, filters: list[DeliveryFilter], total: int, step: OneStep) -> int:
     """Work through the filters; ends at `total`, even if new matches keep coming."""
     done = 0
     with bar(desk.screen, total) as show:
         for which in filters:
-            taken = STEP
-            while taken and done < total:
-                limited = msgspec.structs.replace(which, limit=min(STEP, total - done))
+            after_id = None
+            while done < total:
+                limit = min(STEP, total - done)
                 async with deadline():
-                    taken = await step(limited)
-                done += taken
-                show(done)
+                    taken = await step(
+                        msgspec.structs.replace(which, limit=limit, after_id=after_id)
+                    )
+                done, after_id = done + taken.done, taken.last_id
+                show(done, "")
+                if not taken.done:
+                    break
     return done

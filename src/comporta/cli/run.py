@@ -21,10 +21,17 @@ def run(arguments: Sequence[str], opener: Opener | None = None) -> Exit:
     except BrokenPipeError:
         return Exit.OK  # whoever read the output has seen enough
     except SystemExit as end:  # the completion options of Typer end this way
-        return Exit(end.code) if isinstance(end.code, int) else Exit.OK
+        return _exit_of(end.code)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the last supervisor)
         return _failed(error, json=json)
-    return Exit(code) if isinstance(code, int) else Exit.OK
+    return _exit_of(code)
+
+
+def _exit_of(code: object) -> Exit:
+    """What a command ended with, as one of ours; a command that returns nothing is done."""
+    if not isinstance(code, int):
+        return Exit.OK
+    return Exit(code) if code in set(Exit) else Exit.ERROR
 
 
 def _failed(error: BaseException, *, json: bool) -> Exit:

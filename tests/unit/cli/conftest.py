@@ -12,6 +12,7 @@ from comporta import i18n
 from comporta.cli.run import run
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import Destination, Fleet, Instance, Route, Source, SourceKind, Token
+from comporta.fleet.service import FleetService
 from comporta.ledger.port import (
     AttemptRow,
     DeliveryFilter,
@@ -20,9 +21,11 @@ from comporta.ledger.port import (
     EventFilter,
     EventRow,
     LedgerTotals,
+    Step,
 )
 from comporta.log.port import LogHealth
 from comporta.state.port import Rejected, WorkerRow
+from comporta.vault import Vault
 
 EVENT = 12_345_678_901_234
 DELIVERY = 12_345_678_909_999
@@ -48,6 +51,12 @@ class FakeLedger:
 
     async def fleet(self) -> Fleet:
         return self.now_fleet
+
+    async def replace_fleet(self, fleet: Fleet, who: str, summary: str) -> None:
+        assert fleet.version == self.now_fleet.version + 1
+        assert who.startswith("cli:")
+        assert summary
+        self.now_fleet = fleet
 
     async def fleet_version(self) -> int:
         return self.now_fleet.version
@@ -79,16 +88,16 @@ class FakeLedger:
         self._note(which)
         return self.dead
 
-    async def redrive(self, which: DeliveryFilter, now_ms: int) -> int:
+    async def redrive(self, which: DeliveryFilter, now_ms: int) -> Step:
         assert now_ms > 0
         self.steps.append(which)
         taken = min(which.limit, self.dead)
         self.dead -= taken
-        return taken
+        return Step(taken, (which.after_id or 0) + taken)
 
     async def replay(
         self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
-    ) -> int:
+    ) -> Step:
         self.asked.append(destination_id)
         return await self.redrive(which, now_ms)
 
@@ -169,7 +178,8 @@ class FakeStores:
         self.ledger = FakeLedger()
         self.state = FakeState()
         self.log = FakeLog()
-        self.fleet: Any = None
+        self.vault = Vault(bytes(32))
+        self.fleet = FleetService(self.ledger, self.vault)  # type: ignore[arg-type]
 
 
 class Ran(NamedTuple):

@@ -6,6 +6,7 @@ import pytest
 
 from comporta.domain import ids
 from comporta.domain.delivery import DeliveryState
+from comporta.ledger.port import Step
 
 DLV = ids.show("dlv", 12_345_678_909_999)
 EVT = ids.show("evt", 12_345_678_901_234)
@@ -18,15 +19,16 @@ def test_redrive_works_in_steps_of_500_until_all_that_were_counted_are_back(
     ran = comporta("redrive", "--all", "--yes", "--json")
     assert ran.data == {"matched": 1234, "redriven": 1234}
     assert [which.limit for which in stores.ledger.steps] == [500, 500, 234]
+    assert [which.after_id for which in stores.ledger.steps] == [None, 500, 1000]
     assert {which.state for which in stores.ledger.steps} == {DeliveryState.DEAD}
 
 
 def test_redrive_ends_at_its_count_although_letters_keep_dying_meanwhile(
     comporta: Any, stores: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def endless(which: Any, now_ms: int) -> int:
+    async def endless(which: Any, now_ms: int) -> Step:
         assert now_ms
-        return int(which.limit)
+        return Step(which.limit, 1)
 
     stores.ledger.dead = 600
     monkeypatch.setattr(stores.ledger, "redrive", endless)
@@ -36,10 +38,10 @@ def test_redrive_ends_at_its_count_although_letters_keep_dying_meanwhile(
 def test_redrive_stops_when_somebody_else_was_faster(
     comporta: Any, stores: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nothing(which: Any, now_ms: int) -> int:
+    async def nothing(which: Any, now_ms: int) -> Step:
         assert which
         assert now_ms
-        return 0
+        return Step(0, 0)
 
     stores.ledger.dead = 600
     monkeypatch.setattr(stores.ledger, "redrive", nothing)
@@ -100,11 +102,10 @@ def test_replay_of_what_has_something_in_common_takes_delivered_ones_only(
     assert [which.state for which in stores.ledger.steps] == [DeliveryState.DELIVERED]
 
 
-def test_replay_refuses_more_than_it_can_do_at_once(comporta: Any, stores: Any) -> None:
-    stores.ledger.dead = 10_001
-    ran = comporta("replay", "--all", "--yes")
-    assert (ran.code, stores.ledger.steps) == (2, [])
-    assert "10000" in ran.err
+def test_replay_goes_on_where_the_last_step_ended(comporta: Any, stores: Any) -> None:
+    stores.ledger.dead = 1001
+    assert comporta("replay", "--all", "--yes", "--json").data["replayed"] == 1001
+    assert [which.after_id for which in stores.ledger.steps] == [None, 500, 1000]
 
 
 def test_replay_to_an_unknown_destination_is_not_found(comporta: Any) -> None:

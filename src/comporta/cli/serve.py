@@ -1,0 +1,109 @@
+"""`comporta serve`: runs the gateway in this terminal, with as many workers as asked for.
+
+Workers are processes of their own and read the settings themselves, so what is decided here travels
+to them in the environment.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from comporta.cli.command import command
+from comporta.cli.desk import Desk
+from comporta.cli.first import make_folder
+from comporta.cli.welcome import greet, watching
+from comporta.errors import ComportaError
+from comporta.i18n import _
+
+WORKERS_MAX = 256
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app)(serve)
+
+
+def serve(  # noqa: PLR0913  (one parameter an option)
+    desk: Desk,
+    *,
+    host: Annotated[
+        str | None, typer.Option(help=_("Address to listen on. Default: the setting host."))
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help=_("Port to listen on. Default: the setting port.")),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=WORKERS_MAX, help=_("How many worker processes."))
+    ] = 1,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=_("Apply this fleet file at start, without asking.")),
+    ] = None,
+    welcome: Annotated[
+        bool,
+        typer.Option(
+            "--welcome", help=_("Make a first instance if there is none; show events as they come.")
+        ),
+    ] = False,
+) -> None:
+    """Run the gateway until Ctrl-C."""
+    for name, value in (("HOST", host), ("PORT", port), ("FLEET", fleet)):
+        if value is not None:
+            os.environ[f"COMPORTA_{name}"] = str(value)
+    settings = desk.settings
+    _port_is_free(settings.host, settings.port)
+    make_folder(desk)
+    if welcome:
+        asyncio.run(greet(desk))
+    with watching(desk) if welcome else contextlib.nullcontext():
+        _run(desk, workers)
+
+
+def _run(desk: Desk, workers: int) -> None:
+    import uvicorn  # noqa: PLC0415  (heavy, and only needed here)
+
+    from comporta.telemetry import logs  # noqa: PLC0415
+
+    settings = desk.settings
+    logs.configure(settings.log_level)
+    try:
+        uvicorn.run(
+            "comporta.asgi:app",
+            host=settings.host,
+            port=settings.port,
+            workers=workers,
+            log_config=None,
+            access_log=False,  # the token stands in the path
+            server_header=False,
+            timeout_graceful_shutdown=round(settings.drain_s),
+        )
+    except SystemExit as end:
+        if end.code:
+            said = _("The gateway could not start; the reason stands above.")
+            raise ComportaError(said) from None
+
+
+def _port_is_free(host: str, port: int) -> None:
+    """Say it in words before uvicorn says it in a log line.
+
+    Raises:
+        ComportaError: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            said = _(
+                "Cannot listen at {host}:{port}: {reason}. Stop what listens there, or choose "
+                "another port with --port."
+            )
+            reason = (error.strerror or str(error)).lower()
+            raise ComportaError(said.format(host=host, port=port, reason=reason)) from None
