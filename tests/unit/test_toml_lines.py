@@ -4,7 +4,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comporta.toml_lines import Path, line_of
@@ -118,6 +118,7 @@ _any_value = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(_key, _any_value, max_size=5))
 def test_every_path_of_any_text_with_a_key_a_line_is_found_on_its_line(
     values: dict[str, Any],

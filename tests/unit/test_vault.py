@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from comporta.errors import ConfigError
@@ -17,6 +18,7 @@ from comporta.vault import Vault, digest_token, new_token
 VAULT = Vault(bytes(32))
 
 
+@examples(deadline=None)
 @given(st.text())
 def test_what_is_sealed_opens_to_the_same_text(text: str) -> None:
     sealed = VAULT.seal(text)
@@ -40,6 +42,7 @@ def test_a_damaged_secret_is_refused_in_clear_words(sealed: str) -> None:
         VAULT.open(sealed)
 
 
+@examples(deadline=None)
 @given(st.integers(0, 1000))
 def test_no_single_changed_byte_goes_unnoticed(place: int) -> None:
     raw = bytearray(base64.b64decode(VAULT.seal("secret")[3:]))

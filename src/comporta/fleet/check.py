@@ -132,11 +132,12 @@ class _Rules:
         owners: dict[str, str] = {}
         for number, instance in enumerate(self._declared.instances):
             for index, source in enumerate(instance.sources):
-                for token in source.tokens:
+                for place, token in enumerate(source.tokens):
                     if owner := owners.get(token.digest):
                         said = _("This token is given to {owner} already; each is given once.")
-                        path = ("instance", number, "source", index)
-                        self._fail((*path, "token"), said.format(owner=owner))
+                        one = ("token",) if len(source.tokens) == 1 else ("tokens", place)
+                        path = ("instance", number, "source", index, *one)
+                        self._fail(path, said.format(owner=owner))
                     owners[token.digest] = f"{instance.name}/{source.name}"
 
     def _destination(self, path: Path, destination: DeclaredDestination) -> None:

@@ -28,6 +28,7 @@ TEXT_CHARS_MAX = 2048
 """Any other text."""
 WAITS_MAX = 50
 WAIT_S_MAX = 7 * 86_400.0
+TIMEOUT_S_DEFAULT = 10.0
 TIMEOUT_S_MAX = 120.0
 INTEGER_MAX = 2**63 - 1
 
@@ -80,7 +81,7 @@ class DeclaredDestination(msgspec.Struct, frozen=True):
     name: str
     url: str
     secret: GivenSecret | None = None
-    timeout_s: float = 10.0
+    timeout_s: float = TIMEOUT_S_DEFAULT
     retry: tuple[float, ...] = DEFAULT_WAITS_S
 
 

@@ -17,6 +17,7 @@ from comporta.fleet.declared import (
     INSTANCES_MAX,
     ROUTES_MAX,
     SOURCES_MAX,
+    TIMEOUT_S_DEFAULT,
     Declared,
     DeclaredDestination,
     DeclaredInstance,
@@ -144,7 +145,7 @@ class _Reader:
     def _destination(self, table: Table) -> DeclaredDestination:
         name, url = table.text("name"), table.text("url")
         secret = self._signing_secret(table)
-        timeout_s = table.number("timeout_s", 10.0)
+        timeout_s = table.number("timeout_s", TIMEOUT_S_DEFAULT)
         retry = table.numbers("retry", DEFAULT_WAITS_S)
         table.finish()
         return DeclaredDestination(name, url, secret, timeout_s, retry)

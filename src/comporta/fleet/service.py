@@ -11,11 +11,13 @@ from typing import NoReturn
 
 from msgspec.structs import replace
 
+from comporta.domain.backoff import DEFAULT_WAITS_S
 from comporta.domain.fleet import Fleet, Scalar, SourceKind
 from comporta.errors import ConflictError, FleetError, StoreUnavailableError
 from comporta.fleet.check import check
 from comporta.fleet.credentials import make_secret, make_signing_secret, make_token
 from comporta.fleet.declared import (
+    TIMEOUT_S_DEFAULT,
     Declared,
     DeclaredDestination,
     DeclaredInstance,
@@ -160,8 +162,8 @@ class FleetService:
         who: str,
         *,
         secret: str | None = None,
-        timeout_s: float = DeclaredDestination.timeout_s,
-        retry: tuple[float, ...] = DeclaredDestination.retry,
+        timeout_s: float = TIMEOUT_S_DEFAULT,
+        retry: tuple[float, ...] = DEFAULT_WAITS_S,
     ) -> Plan:
         """A new destination."""
         given = make_signing_secret(secret, self._vault) if secret is not None else None
