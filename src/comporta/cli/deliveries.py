@@ -46,9 +46,9 @@ async def dead(
     since: Since = None,
     limit: Limit = 50,
 ) -> None:
-    """List dead letters: deliveries that were given up, with the reason.
+    """List dead letters, with the reason.
 
-    `comporta redrive` puts them back.
+    Dead letters are deliveries that were given up. `comporta redrive` puts them back.
     """
     await _list(desk, (DeliveryState.DEAD, destination, instance), None, since, limit)
 

@@ -27,7 +27,8 @@ from comporta.i18n import _
 from comporta.testing.emulator import simulate
 from comporta.testing.observed import SinkReport
 from comporta.testing.simulation import SimulatedChatwoot, SimulationPlan, SimulationSummary
-from comporta.testing.sink import Sink, SinkBehaviour
+from comporta.testing.sink import Sink
+from comporta.testing.sink_connection import SinkBehaviour
 from comporta.urls import webhook_url
 from comporta.vault import new_token
 
@@ -74,9 +75,10 @@ async def demo(
         float, typer.Option(min=1, max=600, help=_("How long the Chatwoots send."))
     ] = SEND_S,
 ) -> None:
-    """Show the whole loop: three emulated Chatwoots, a gateway, a destination.
+    """Show the whole loop, with all that it needs.
 
-    The exit code is 1 if an accepted event was lost.
+    Three emulated Chatwoots, a gateway and a destination run for a few seconds. The exit code is 1
+    if an accepted event was lost.
     """
     desk.screen.note(_("Starting a gateway, a destination and three Chatwoots …"))
     with tempfile.TemporaryDirectory(prefix="comporta-demo-") as folder:
@@ -175,13 +177,13 @@ def _in_words(done: Shown) -> str:
     lags = millis(done.lag_p50_ms, done.lag_p99_ms, done.lag_max_ms)
     return listed(
         [
-            (_("accepted"), done.accepted),
-            (_("delivered"), done.delivered),
-            (_("lost"), done.lost),
-            (_("duplicates"), done.duplicates),
-            (_("out of order"), done.out_of_order),
-            (_("refused on purpose and tried again"), done.retried),
-            (_("answer p50 / p99 / max"), acks),
-            (_("delivery lag p50 / p99 / max"), lags),
+            (_("Accepted"), done.accepted),
+            (_("Delivered"), done.delivered),
+            (_("Lost"), done.lost),
+            (_("Duplicates"), done.duplicates),
+            (_("Out of order"), done.out_of_order),
+            (_("Refused on purpose and tried again"), done.retried),
+            (_("Answer p50 / p99 / max"), acks),
+            (_("Delivery lag p50 / p99 / max"), lags),
         ]
     )

@@ -20,7 +20,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 async def doctor(desk: Desk) -> None:
-    """Check settings, disk, stores, workers and fleet; say what to do.
+    """Check everything; say what to do.
+
+    Settings, disk, stores, workers, fleet and clock are looked at.
 
     The exit code is 1 if something is wrong; warnings alone do not count.
     """

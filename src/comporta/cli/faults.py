@@ -94,6 +94,8 @@ def usage_in_words(error: typer.TyperException) -> str:
                 words += " " + _("Did you mean {names}?").format(names=", ".join(sorted(near)))
         case "BadParameter" if name:
             words = _("{name}: {problem}.").format(name=name, problem=error.message.rstrip("."))
+        case "BadParameter":
+            words = error.message
         case _:
             words = error.format_message()
     return words

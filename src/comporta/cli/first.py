@@ -27,7 +27,10 @@ async def init(
         str, typer.Argument(metavar="[INSTANCE]", help=_("The first instance's name."))
     ] = INSTANCE,
 ) -> None:
-    """Create the data folder, its key and a first instance; show its webhook URL."""
+    """Create the data folder and a first instance.
+
+    Its webhook URL is shown once. Where there are instances, nothing is changed.
+    """
     make_folder(desk)
     async with desk.stores() as stores:
         plan = await first_instance(stores, name, desk.who)

@@ -29,7 +29,10 @@ async def apply(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Make the fleet what a fleet file says; show the changes first, and ask."""
+    """Make the fleet what a fleet file says.
+
+    The changes are shown first, and asked about.
+    """
     async with desk.stores() as stores:
         declared = load(file, stores.vault)
         plan = await stores.fleet.plan(declared)
@@ -54,7 +57,7 @@ async def export(
         typer.Option("--output", "-o", metavar="FILE", help=_("Write to this file, mode 600.")),
     ] = None,
 ) -> None:
-    """Write the fleet as a fleet file, to the screen or to a file.
+    """Write the fleet as a fleet file.
 
     Tokens are written as digests; secrets sealed, so that only this gateway can read them.
     """

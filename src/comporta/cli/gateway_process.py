@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import comporta
 from comporta.errors import ComportaError
 from comporta.i18n import _
 
@@ -34,7 +35,12 @@ async def gateway(folder: Path, fleet: Path, port: int) -> AsyncIterator[None]:
     """
     # Whatever this machine's gateway is told must not reach the child.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COMPORTA_")}
-    environment |= {"COMPORTA_DATA": str(folder / "data"), "COMPORTA_LOG_LEVEL": "warning"}
+    environment |= {
+        "COMPORTA_DATA": str(folder / "data"),
+        "COMPORTA_LOG_LEVEL": "warning",
+        # The child starts elsewhere: a relative path to the package would not lead there.
+        "PYTHONPATH": str(Path(comporta.__file__).parent.parent),
+    }
     log = folder / "gateway.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

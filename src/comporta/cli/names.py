@@ -1,21 +1,19 @@
 """Between names, which people use, and ids, which the ledger uses. Pure."""
 
-from collections.abc import Iterable
-
 import typer
 
 from comporta.cli.screen import Instant
 from comporta.domain import ids
 from comporta.domain.fleet import Fleet
-from comporta.errors import NotFoundError
+from comporta.fleet.named import find
 from comporta.i18n import _
-from comporta.words import did_you_mean
 
 
 class Names:
     """Looks names and ids of one fleet up. A thing that was removed is shown by its id."""
 
     def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._instances = {one.id: one.name for one in fleet.instances}
         self._destinations = {one.id: one.name for one in fleet.destinations}
         self._sources = {
@@ -42,8 +40,7 @@ class Names:
         Raises:
             NotFoundError: there is none of that name.
         """
-        missing = _("There is no instance {name}.")
-        return _id_of(name, self._instances, missing)
+        return None if name is None else find("instance", name, self._fleet.instances).id
 
     def destination_id(self, name: str | None) -> str | None:
         """The id of a named destination; None for None.
@@ -51,26 +48,7 @@ class Names:
         Raises:
             NotFoundError: there is none of that name.
         """
-        missing = _("There is no destination {name}.")
-        return _id_of(name, self._destinations, missing)
-
-
-def _id_of(name: str | None, names: dict[str, str], missing: str) -> str | None:
-    if name is None or name in names:
-        return name
-    for one_id, one_name in names.items():
-        if one_name == name:
-            return one_id
-    raise NotFoundError(f"{missing.format(name=repr(name))} {proposal(name, names.values())}")
-
-
-def proposal(name: str, known: Iterable[str]) -> str:
-    """What to do after a name was not found: a near one, or all there are."""
-    there = sorted(known)
-    if not there:
-        return _("There are none yet.")
-    every = _("There are: {names}.").format(names=", ".join(there[:20]))
-    return did_you_mean(name, there) or every
+        return None if name is None else find("destination", name, self._fleet.destinations).id
 
 
 def number(prefix: str, text: str) -> int:

@@ -40,7 +40,10 @@ async def redrive(  # noqa: PLR0913  (one parameter an option)
     every: All = False,
     yes: Yes = False,
 ) -> None:
-    """Put dead letters back into their lanes; their retry schedule starts anew."""
+    """Put dead letters back into their lanes.
+
+    Their retry schedule starts anew.
+    """
     wanted = Wanted(
         DeliveryState.DEAD, tuple(deliveries or ()), None, destination, instance, since, every
     )
@@ -72,7 +75,10 @@ async def replay(  # noqa: PLR0913  (one parameter an option)
     every: All = False,
     yes: Yes = False,
 ) -> None:
-    """Deliver again, as new deliveries, what was delivered before."""
+    """Deliver again what was delivered before.
+
+    New deliveries are made; the old ones stay as they are.
+    """
     wanted = Wanted(
         DeliveryState.DELIVERED,
         tuple(deliveries or ()),

@@ -17,7 +17,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 async def rejected(desk: Desk, limit: Limit = 50) -> None:
-    """List refused requests, newest first, with the reason. Only the newest are kept."""
+    """List refused requests, with the reason.
+
+    Newest first; only the newest are kept.
+    """
     async with desk.stores() as stores, deadline():
         rows = await stores.state.rejected(limit)
         names = Names(await stores.ledger.fleet())

@@ -13,6 +13,7 @@ import typer
 
 from comporta.cli.command import command
 from comporta.cli.desk import Desk, deadline
+from comporta.cli.exits import Exit
 from comporta.cli.progress import bar
 from comporta.cli.summaries import show_simulation
 from comporta.domain.fleet import SourceKind
@@ -64,7 +65,11 @@ async def simulate(  # noqa: PLR0913  (one parameter an option)
         str | None, typer.Option(metavar="SECRET", help=_("The signing secret for --webhook-url."))
     ] = None,
 ) -> None:
-    """Send realistic events as many Chatwoots would, and measure the answers."""
+    """Send events as many Chatwoots would.
+
+    They are realistic, and the answers are measured. The exit code is 1 if an event was not
+    accepted.
+    """
     if url:
         every = [
             SimulatedChatwoot(f"sim-{n + 1}", kind, url[n % len(url)], secret, signed)
@@ -75,7 +80,10 @@ async def simulate(  # noqa: PLR0913  (one parameter an option)
     if count is None and duration is None:
         duration = DURATION_S
     plan = SimulationPlan(tuple(every), rate, count, duration, run=f"sim-{secrets.token_hex(4)}")
-    show_simulation(desk.screen, await _send(desk, plan))
+    done = await _send(desk, plan)
+    show_simulation(desk.screen, done)
+    if done.accepted < done.sent:
+        raise typer.Exit(Exit.ERROR)
 
 
 async def _send(desk: Desk, plan: SimulationPlan) -> SimulationSummary:
@@ -92,6 +100,9 @@ async def _send(desk: Desk, plan: SimulationPlan) -> SimulationSummary:
             return await send(plan, progress)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
+        except OSError as error:
+            said = _("The host of a webhook URL cannot be found: {reason}.")
+            raise ComportaError(said.format(reason=error.strerror)) from None
 
 
 async def _local(

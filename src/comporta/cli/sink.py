@@ -11,7 +11,8 @@ from comporta.cli.progress import line
 from comporta.cli.summaries import show_sink
 from comporta.i18n import _
 from comporta.testing.observed import SinkReport
-from comporta.testing.sink import Sink, SinkBehaviour, run_sink
+from comporta.testing.sink import Sink, run_sink
+from comporta.testing.sink_connection import SinkBehaviour
 
 PORT = 9001
 Share = Annotated[float, typer.Option(min=0, max=1)]
@@ -45,9 +46,9 @@ def sink(  # noqa: PLR0913  (one parameter an option)
         float, typer.Option(min=0, max=600, help=_("Seconds to wait before each answer."))
     ] = 0.0,
 ) -> None:
-    """Run a destination that counts, checks signatures, and finds repeats and disorder.
+    """Run a destination for trying things out.
 
-    Ctrl-C ends it with a summary.
+    It counts, checks signatures, and finds repeats and disorder. Ctrl-C ends it with a summary.
     """
     if fail and hang:
         raise typer.BadParameter(_("--fail and --hang do not go together."))

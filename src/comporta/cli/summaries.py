@@ -15,15 +15,15 @@ Lines = Sequence[tuple[str, object]]
 def show_sink(screen: Screen, seen: SinkReport) -> None:
     """Of a sink."""
     lines = [
-        (_("deliveries"), seen.arrivals),
-        (_("accepted"), seen.accepted),
-        (_("refused on purpose"), seen.refused),
-        (_("left without an answer"), seen.unanswered),
-        (_("wrong signatures"), seen.bad_signatures),
-        (_("duplicates"), seen.duplicates),
-        (_("out of order"), seen.disorder),
-        (_("missing so far"), seen.missing),
-        (_("lag p50 / p99 / max"), millis(seen.lag_p50_ms, seen.lag_p99_ms, seen.lag_max_ms)),
+        (_("Deliveries"), seen.arrivals),
+        (_("Accepted"), seen.accepted),
+        (_("Refused on purpose"), seen.refused),
+        (_("Left without an answer"), seen.unanswered),
+        (_("Wrong signatures"), seen.bad_signatures),
+        (_("Duplicates"), seen.duplicates),
+        (_("Out of order"), seen.disorder),
+        (_("Missing so far"), seen.missing),
+        (_("Lag p50 / p99 / max"), millis(seen.lag_p50_ms, seen.lag_p99_ms, seen.lag_max_ms)),
     ]
     screen.result(msgspec.to_builtins(seen), listed(lines))
 
@@ -42,14 +42,14 @@ def simulation_lines(done: SimulationSummary) -> list[tuple[str, object]]:
     """What became of the events that were sent."""
     refused = [f"{count} × HTTP {status}" for status, count in done.refused.items()]
     return [
-        (_("sent"), done.sent),
-        (_("accepted"), done.accepted),
-        (_("refused"), ", ".join(refused) or 0),
-        (_("timeouts"), done.timeouts),
-        (_("connection errors"), done.connection_errors),
-        (_("second and third tries"), done.retries),
-        (_("events per second"), done.rate_per_s),
-        (_("answer p50 / p99 / max"), millis(done.ack_p50_ms, done.ack_p99_ms, done.ack_max_ms)),
+        (_("Sent"), done.sent),
+        (_("Accepted"), done.accepted),
+        (_("Refused"), ", ".join(refused) or 0),
+        (_("Timeouts"), done.timeouts),
+        (_("Connection errors"), done.connection_errors),
+        (_("Second and third tries"), done.retries),
+        (_("Events per second"), done.rate_per_s),
+        (_("Answer p50 / p99 / max"), millis(done.ack_p50_ms, done.ack_p99_ms, done.ack_max_ms)),
     ]
 
 

@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def version(desk: Desk) -> None:
-    """Show the version of Comporta, Python and SQLite."""
+    """Show the versions of Comporta and its parts."""
     desk.screen.record(
         (
             ("version", "Comporta", comporta.__version__),

@@ -1,0 +1,80 @@
+"""The keys of each command's JSON, as documented: of the object, or of each object in the array.
+
+They may be added to, never renamed; a test compares them with what the commands print.
+"""
+
+_EVENT = (
+    "id",
+    "accepted_at",
+    "instance",
+    "source",
+    "event_type",
+    "subject",
+    "account_id",
+    "verified",
+    "body_bytes",
+    "deliveries",
+    "duplicate_of",
+)
+_DELIVERY = (
+    "id",
+    "event_id",
+    "created_at",
+    "instance",
+    "event_type",
+    "subject",
+    "destination",
+    "state",
+    "attempts",
+    "due_at",
+    "settled_at",
+    "reason",
+    "replay",
+)
+_CHANGE = ("applied", "changes", "tokens", "warnings")
+_SOURCE = ("instance", "name", "id", "kind", "tokens", "secrets")
+_DESTINATION = ("name", "url", "signed", "timeout_s", "retry", "disabled", "id")
+_ROUTE = ("name", "instances", "events", "where", "to", "id")
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "init": _CHANGE,
+    "apply": _CHANGE,
+    "export": ("fleet_toml",),
+    "events": _EVENT,
+    "event show": (*_EVENT, "headers", "body", "timeline"),
+    "deliveries": _DELIVERY,
+    "dead": _DELIVERY,
+    "redrive": ("matched", "redriven"),
+    "replay": ("matched", "replayed"),
+    "rejected": (
+        "at",
+        "status",
+        "reason",
+        "method",
+        "path",
+        "peer",
+        "source",
+        "body_bytes",
+        "headers",
+    ),
+    "doctor": ("check", "level", "found", "todo"),
+    "version": ("version", "python", "sqlite", "platform"),
+    "instance list": ("name", "url", "sources", "id"),
+    "instance show": ("name", "id", "url", "sources"),
+    "source list": _SOURCE,
+    "source show": _SOURCE,
+    "destination list": _DESTINATION,
+    "destination show": _DESTINATION,
+    "route list": _ROUTE,
+    "route show": _ROUTE,
+} | {
+    f"{thing} {verb}": _CHANGE
+    for thing, verbs in (
+        ("instance", ("add", "remove")),
+        ("source", ("add", "remove")),
+        ("source token", ("add", "remove")),
+        ("destination", ("add", "remove", "enable", "disable")),
+        ("route", ("add", "remove")),
+    )
+    for verb in verbs
+}

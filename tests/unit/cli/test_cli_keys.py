@@ -1,0 +1,56 @@
+"""What `--json` prints has exactly the keys that are documented."""
+
+from typing import Any
+
+import pytest
+
+from comporta.cli.keys import KEYS
+from comporta.domain import ids
+from comporta.state.port import Rejected
+
+EVT = ids.show("evt", 12_345_678_901_234)
+COMMANDS = {
+    "init": ["init"],
+    "apply": ["apply", "fleet.toml", "--yes"],
+    "export": ["export"],
+    "events": ["events"],
+    "event show": ["event", "show", EVT],
+    "deliveries": ["deliveries"],
+    "dead": ["dead"],
+    "redrive": ["redrive", "--all"],
+    "replay": ["replay", "--all"],
+    "rejected": ["rejected"],
+    "doctor": ["doctor"],
+    "version": ["version"],
+    "instance list": ["instance", "list"],
+    "instance show": ["instance", "show", "loja-sp"],
+    "instance add": ["instance", "add", "loja-rj"],
+    "instance remove": ["instance", "remove", "loja-sp", "--yes"],
+    "source list": ["source", "list"],
+    "source show": ["source", "show", "loja-sp/conta"],
+    "source add": ["source", "add", "loja-sp/bot"],
+    "source remove": ["source", "remove", "loja-sp/conta", "--yes"],
+    "source token add": ["source", "token", "add", "loja-sp/conta"],
+    "destination list": ["destination", "list"],
+    "destination show": ["destination", "show", "crm"],
+    "destination add": ["destination", "add", "n8n", "http://n8n/"],
+    "destination enable": ["destination", "enable", "crm"],
+    "destination disable": ["destination", "disable", "crm"],
+    "route list": ["route", "list"],
+    "route show": ["route", "show", "tudo"],
+    "route add": ["route", "add", "mais", "--to", "crm"],
+    "route remove": ["route", "remove", "tudo", "--yes"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_json_has_the_documented_keys(comporta: Any, stores: Any, tmp_path: Any, name: str) -> None:
+    (tmp_path / "fleet.toml").write_text('[[instance]]\nname = "nova"\n')
+    stores.state.refused = [Rejected(1, 401, "r", "POST", "/", "p", "", (), 0)]
+    data = comporta(*COMMANDS[name], "--json").data
+    found = data[0] if isinstance(data, list) else data
+    assert set(found) == set(KEYS[name])
+
+
+def test_every_documented_command_is_compared() -> None:
+    assert set(KEYS) - set(COMMANDS) == {"source token remove", "destination remove"}
