@@ -11,9 +11,9 @@
         ├── StoreUnavailableError  disk full, read-only, corrupt, locked (retryable)
         └── FencedError        another worker holds the partition now (its work goes on there)
 
-Each class says whether trying again can help (`retryable`) and which problem type it is on the wire
-(RFC 9457, relative to the documentation). Messages are whole sentences for people: what happened, to
-what, and what to do next.
+Each class says whether trying again can help (`retryable`) and which problem type it is on the
+wire (RFC 9457, relative to the documentation). Messages are whole sentences for people: what
+happened, to what, and what to do next.
 """
 
 from typing import ClassVar

@@ -1,8 +1,8 @@
 """Text for people, in English and Brazilian Portuguese.
 
-Messages are written in English in the code, wrapped in `_()`; `locale/pt_BR/LC_MESSAGES/comporta.po`
-holds the Portuguese. One language is current for the process (the command line's, or the server's
-log); answers over HTTP choose theirs by `Accept-Language` with `translate`.
+Messages are written in English in the code, wrapped in `_()`; the Portuguese is in
+`locale/pt_BR/LC_MESSAGES/comporta.po`. One language is current for the process (the command line's,
+or the server's log); answers over HTTP choose theirs by `Accept-Language` with `translate`.
 Values go in after translating: `_("{name} does not exist").format(name=name)`.
 """
 

@@ -32,6 +32,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """Unix milliseconds; 0: at once."""
     instance_id: str
     event_type: str
+    accepted_at_ms: int
+    """Of the event, Unix milliseconds."""
     headers: Headers
     body: bytes
 
@@ -85,7 +87,7 @@ def judge(result: AttemptResult, attempts: int, waits_s: tuple[float, ...], draw
         return Verdict(DeliveryState.DELIVERED)
     if result.status == GONE:
         # Kept open, not dead: a person decides whether the destination comes back.
-        return Verdict(DeliveryState.SCHEDULED, reason="gone", gone=True)
+        return Verdict(DeliveryState.PENDING, reason="HTTP 410", gone=True)
     reason = result.error or f"HTTP {result.status}"
     wait_s = next_wait_s(waits_s, attempts, draw, result.retry_after_s)
     if wait_s is None:

@@ -12,6 +12,7 @@ import msgspec
 from comporta.domain.delivery import Delivery, DeliveryState, Outcome
 from comporta.domain.event import Headers, Record
 from comporta.domain.fleet import Fleet
+from comporta.domain.matching import Choice
 
 
 class LaneKey(msgspec.Struct, frozen=True, order=True):
@@ -37,13 +38,6 @@ class Claim(msgspec.Struct, frozen=True):
     lanes: tuple[OpenLane, ...]
 
 
-class Target(msgspec.Struct, frozen=True, gc=False):
-    """A destination that a route chose for an event."""
-
-    route_id: str
-    destination_id: str
-
-
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """A log entry, ready to be recorded: where it stands, who it is for."""
 
@@ -51,7 +45,9 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     record: Record
     account_id: int | None
     lane: int
-    targets: tuple[Target, ...]
+    targets: tuple[Choice, ...]
+    learns_account: bool = False
+    """The event names an account that is not known of its source yet."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -59,6 +55,8 @@ class Recorded(msgspec.Struct, frozen=True):
 
     deliveries: tuple[Delivery, ...]
     duplicates: int
+    fenced: frozenset[int] = frozenset()
+    """Partitions that have a new owner: nothing of theirs was recorded."""
 
 
 class EventFilter(msgspec.Struct, frozen=True):
@@ -98,7 +96,10 @@ class EventDetail(msgspec.Struct, frozen=True):
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True):
-    """Which deliveries a person asks for. None: any. Newest first; `before_id` pages."""
+    """Which deliveries a person asks for. None: any.
+
+    Lists are newest first, and `before_id` pages; changes go oldest first, and `after_id` pages.
+    """
 
     state: DeliveryState | None = None
     destination_id: str | None = None
@@ -107,7 +108,15 @@ class DeliveryFilter(msgspec.Struct, frozen=True):
     delivery_id: int | None = None
     since_ms: int | None = None
     before_id: int | None = None
+    after_id: int | None = None
     limit: int = 50
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of a change in bulk: how many it took, and where the next step goes on."""
+
+    done: int
+    last_id: int
 
 
 class DeliveryRow(msgspec.Struct, frozen=True):
@@ -204,9 +213,6 @@ class Ledger(Protocol):
             tokens: partition → fencing token of the caller's lease, for every partition in `events`.
             events: in log order within each partition.
             now_ms: Unix milliseconds.
-
-        Raises:
-            FencedError: one of the partitions has a new owner; nothing was recorded.
         """
         ...
 
@@ -221,12 +227,15 @@ class Ledger(Protocol):
 
     async def settle(
         self, tokens: Mapping[int, int], outcomes: Sequence[Outcome], now_ms: int
-    ) -> None:
+    ) -> frozenset[int]:
         """Record attempts and what became of their deliveries.
 
-        Raises:
-            FencedError: one of the partitions has a new owner; nothing was recorded.
+        Returns the partitions that have a new owner: nothing of theirs was recorded.
         """
+        ...
+
+    async def source_accounts(self) -> dict[str, int]:
+        """The account that each source's events have named."""
         ...
 
     async def nudges(self, after: int) -> tuple[int, list[LaneKey]]:
@@ -266,13 +275,13 @@ class Ledger(Protocol):
         """How many deliveries match (`limit` and `before_id` aside)."""
         ...
 
-    async def redrive(self, which: DeliveryFilter, now_ms: int) -> int:
-        """Put matching dead letters back, at most `which.limit`; their retry schedule starts anew."""
+    async def redrive(self, which: DeliveryFilter, now_ms: int) -> Step:
+        """Put matching dead letters back, at most `which.limit`, with a new retry schedule."""
         ...
 
     async def replay(
         self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
-    ) -> int:
+    ) -> Step:
         """Make new deliveries for matching delivered ones, at most `which.limit`, oldest first.
 
         Args:

@@ -4,7 +4,7 @@ A log is a pipe: append, read a batch, commit a watermark. Retries, delays, dead
 within a lane are not its business.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -19,6 +19,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     record: Record
 
 
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """What a read brought, and the offset up to which every asked partition is read now."""
+
+    entries: tuple[Entry, ...]
+    reached: int
+
+
 class LogHealth(msgspec.Struct, frozen=True):
     """`error` is "" while appends work; else what is wrong and what to do, in a sentence."""
 
@@ -31,8 +38,8 @@ class Log(Protocol):
 
     partitions: int
 
-    async def append(self, record: Record) -> None:
-        """Return once the record is durable.
+    def append(self, record: Record) -> Awaitable[object]:
+        """Hand over a record; what is returned finishes once it is durable.
 
         Raises:
             StoreUnavailableError: it is not stored, as far as can be told; nothing was promised.
@@ -44,7 +51,7 @@ class Log(Protocol):
         """Bytes accepted by `append` and not yet durable: what admission looks at."""
         ...
 
-    async def read(self, after: Mapping[int, int], events_max: int, bytes_max: int) -> list[Entry]:
+    async def read(self, after: Mapping[int, int], events_max: int, bytes_max: int) -> Batch:
         """The next entries of the given partitions, in order within each.
 
         Args:

@@ -45,9 +45,13 @@ class Rejected(msgspec.Struct, frozen=True):
 class State(Protocol):
     """One process's view of the shared state. Every method may raise `StoreUnavailableError`."""
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        """Get ready."""
+        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Let go."""
+        ...
 
     async def beat(self, worker: WorkerRow, lease_s: float) -> list[WorkerRow]:
         """Say that this worker lives, renew all its leases, and learn who else lives."""
@@ -71,7 +75,7 @@ class State(Protocol):
         """Release everything and be forgotten."""
         ...
 
-    async def workers(self, now_ms: int) -> list[WorkerRow]:
+    async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
         """Who has been heard of within the last lease."""
         ...
 

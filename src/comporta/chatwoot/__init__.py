@@ -1,0 +1,1 @@
+"""All that knows Chatwoot: the shapes of its payloads, its signature, its manners."""

@@ -1,0 +1,59 @@
+"""The routes for people, load balancers and Prometheus: `/health`, `/livez`, `/readyz`, `/metrics`."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from comporta.i18n import choose
+from comporta.telemetry import health
+from comporta.telemetry.metrics import CONTENT_TYPE, Metrics
+
+Inputs = Callable[[], Awaitable[health.HealthInputs]]
+_JSON = "application/json"
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def control_app(inputs: Inputs, metrics: Metrics) -> Starlette:
+    """The ASGI application of these routes.
+
+    Args:
+        inputs: asks the stores how they are.
+        metrics: this server's.
+    """
+
+    async def show_health(request: Request) -> Response:
+        language = choose(request.headers.get("accept-language", ""))
+        accept = request.headers.get("accept", "")
+        known = await inputs()
+        if health.wants_text(accept):
+            report = health.report(known, language)
+            body: bytes | str = health.as_text(report, language)
+            media = "text/plain; charset=utf-8"
+        else:
+            report = health.report(known)
+            body, media = health.as_json(report), _JSON
+        status = 503 if report.status == "down" else 200
+        return Response(body, status, _NO_STORE, media)
+
+    async def live(_request: Request) -> Response:
+        return Response(b'{"alive":true}', 200, _NO_STORE, _JSON)
+
+    async def ready(_request: Request) -> Response:
+        decision = health.readiness(await inputs())
+        status = 200 if decision.ready else 503
+        return Response(health.as_json(decision), status, _NO_STORE, _JSON)
+
+    async def scrape(_request: Request) -> Response:
+        return Response(await metrics.render(), 200, _NO_STORE, CONTENT_TYPE)
+
+    return Starlette(
+        routes=[
+            Route("/health", show_health),
+            Route("/livez", live),
+            Route("/readyz", ready),
+            Route("/metrics", scrape),
+        ]
+    )

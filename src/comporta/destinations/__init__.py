@@ -1,0 +1,1 @@
+"""The places that events are brought to."""

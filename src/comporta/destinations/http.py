@@ -1,0 +1,169 @@
+"""Bringing a delivery to an HTTP endpoint: one attempt, always with an answer, never an exception.
+
+The body goes out untouched. Redirects are not followed; the answer is read up to 20 kB; every phase
+has a deadline.
+"""
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from comporta import __version__
+from comporta.destinations.guard import ForbiddenAddressError, GuardedResolver, forbidden
+from comporta.destinations.signing import signature
+from comporta.domain.delivery import AttemptResult, Delivery
+from comporta.domain.ids import show
+
+RESPONSE_BYTES_MAX = 20_000
+CONNECT_TIMEOUT_S = 5.0
+POOL_TIMEOUT_S = 30.0
+KEEP_ALIVE_S = 30.0
+USER_AGENT = f"comporta/{__version__}"
+_RETRY_AFTER_CHARS = 64
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """An HTTP destination, opened for use: what sending needs to know of it."""
+
+    url: URL
+    timeout_s: float
+    key: bytes | None = None
+    """For Standard Webhooks signing."""
+
+
+class HttpSender:
+    """The client that all attempts of a worker share; open it inside a running event loop.
+
+    Args:
+        connections_max: to one destination.
+    """
+
+    def __init__(self, connections_max: int) -> None:
+        self._connections_max = connections_max
+        self._session: aiohttp.ClientSession
+
+    async def open(self) -> None:
+        """Get ready to send."""
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=self._connections_max,
+            resolver=GuardedResolver(),
+            ttl_dns_cache=30,
+            keepalive_timeout=KEEP_ALIVE_S,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            auto_decompress=False,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Accept-Encoding"),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def send(self, endpoint: Endpoint, delivery: Delivery, instance: str) -> AttemptResult:
+        """One attempt.
+
+        Args:
+            endpoint: where to.
+            delivery: what.
+            instance: the name of the instance that the event came from.
+        """
+        started = time.perf_counter()
+        started_at_ms = time.time_ns() // 1_000_000
+        status: int | None = None
+        error, retry_after_s, response = "", None, b""
+        try:
+            if forbidden(endpoint.url.host or ""):
+                raise ForbiddenAddressError(f"{endpoint.url.host} is a forbidden address")
+            async with self._session.post(
+                endpoint.url,
+                data=delivery.body,
+                headers=_headers(endpoint, delivery, instance, started_at_ms),
+                allow_redirects=False,
+                timeout=_timeout(endpoint.timeout_s),
+            ) as answer:
+                status = answer.status
+                retry_after_s = _retry_after_s(answer.headers, time.time())
+                response = await _first_bytes(answer)
+        except TimeoutError:
+            error = f"no answer within {endpoint.timeout_s:g} s" if status is None else ""
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            error = _words(problem) if status is None else ""
+        duration_ms = (time.perf_counter() - started) * 1000
+        return AttemptResult(started_at_ms, duration_ms, status, error, retry_after_s, response)
+
+
+def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=timeout_s,
+        connect=min(timeout_s, POOL_TIMEOUT_S),
+        sock_connect=min(timeout_s, CONNECT_TIMEOUT_S),
+        sock_read=timeout_s,
+    )
+
+
+def _headers(endpoint: Endpoint, delivery: Delivery, instance: str, now_ms: int) -> dict[str, str]:
+    webhook_id = show("dlv", delivery.id)
+    headers = {"content-type": "application/json"}
+    headers.update(delivery.headers)
+    headers["user-agent"] = USER_AGENT
+    headers["webhook-id"] = webhook_id
+    headers["webhook-timestamp"] = str(now_ms // 1000)
+    if endpoint.key is not None:
+        headers["webhook-signature"] = signature(
+            endpoint.key, webhook_id, now_ms // 1000, delivery.body
+        )
+    headers["comporta-instance"] = instance
+    headers["comporta-event-id"] = show("evt", delivery.event_id)
+    return headers
+
+
+async def _first_bytes(answer: aiohttp.ClientResponse) -> bytes:
+    """The answer's first bytes. A longer answer costs its connection, and nothing else."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in answer.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > RESPONSE_BYTES_MAX:
+            answer.close()
+            break
+    return b"".join(parts)[:RESPONSE_BYTES_MAX]
+
+
+def _retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
+    """Seconds that `Retry-After` asks for: a number, or a date (RFC 9110, section 10.2.3)."""
+    value = headers.get("Retry-After", "")[:_RETRY_AFTER_CHARS].strip()
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now_s)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _words(problem: BaseException) -> str:
+    """What went wrong, for a person: short, and without addresses that are secret."""
+    match problem:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            return "TLS failed: the certificate is not valid for this address"
+        case aiohttp.ClientConnectorDNSError():
+            return "the name cannot be resolved"
+        case aiohttp.ClientConnectorError():
+            reason = problem.os_error.strerror or str(problem.os_error)
+            return f"cannot connect: {reason}"[:200]
+        case aiohttp.ServerDisconnectedError():
+            return "the connection was cut before an answer came"
+        case ForbiddenAddressError():
+            return str(problem)[:200]
+        case _:
+            return f"{type(problem).__name__}: {problem}"[:200]

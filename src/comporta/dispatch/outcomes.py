@@ -1,0 +1,92 @@
+"""Outcomes on their way to the ledger: gathered while the last batch is being written.
+
+What an attempt brought is told to the lanes at once and to the ledger in batches. Until the ledger
+has it, it is kept here, whatever the disk does; a high-water mark stops new attempts meanwhile.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from comporta.domain.delivery import Outcome
+from comporta.errors import StoreUnavailableError
+from comporta.ledger.port import Ledger
+
+BATCH_MAX = 500
+HIGH_WATER = 4_000
+PAUSE_S = 0.5
+_log = structlog.get_logger(__name__)
+
+
+class Outcomes:
+    """The queue of outcomes of one worker.
+
+    Args:
+        ledger: where they go.
+        tokens: the fencing tokens of the partitions that this worker owns, now.
+        now_ms: the clock, Unix milliseconds.
+        settled: told about each outcome that the ledger has.
+        fenced: told about each partition that turned out to belong to another worker.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        tokens: Callable[[], Mapping[int, int]],
+        now_ms: Callable[[], int],
+        settled: Callable[[Outcome], None],
+        fenced: Callable[[int], None],
+    ) -> None:
+        self._ledger, self._tokens, self._now_ms = ledger, tokens, now_ms
+        self._settled, self._fenced = settled, fenced
+        self._waiting: list[Outcome] = []
+        self._under_way = 0
+        self._some = asyncio.Event()
+
+    def put(self, outcome: Outcome) -> None:
+        """Take an outcome; it is in the ledger when `settled` says so."""
+        self._waiting.append(outcome)
+        self._some.set()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + self._under_way
+
+    @property
+    def full(self) -> bool:
+        """No new attempts, please."""
+        return len(self) >= HIGH_WATER
+
+    async def run(self) -> None:
+        """Write batches until cancelled. A task of the dispatcher's group."""
+        while True:
+            await self._some.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is waiting; tries for as long as the ledger refuses."""
+        self._some.clear()
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+            self._under_way = len(batch)
+            try:
+                await self._write(batch)
+            finally:
+                self._under_way = 0
+
+    async def _write(self, batch: list[Outcome]) -> None:
+        while True:
+            owned = self._tokens()
+            tokens = {o.delivery.partition: owned.get(o.delivery.partition, 0) for o in batch}
+            try:
+                fenced = await self._ledger.settle(tokens, batch, self._now_ms())
+            except StoreUnavailableError as error:
+                _log.error("outcomes.not_stored", error=str(error), waiting=len(self))
+                await asyncio.sleep(PAUSE_S)
+                continue
+            for partition in fenced:
+                self._fenced(partition)
+            for outcome in batch:
+                if outcome.delivery.partition not in fenced:
+                    self._settled(outcome)
+            return

@@ -1,0 +1,308 @@
+"""The dispatch of one worker: owns partitions, takes their events over, runs their lanes.
+
+It is one of the two supervisors of the house: what fails on the way (a store that is away, a lost
+lease) is logged, waited for and done again; what was acknowledged stays in the log or the ledger.
+"""
+
+import asyncio
+import math
+import os
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+
+import structlog
+
+from comporta.chatwoot.peek import fields_of
+from comporta.destinations.http import HttpSender
+from comporta.dispatch.outcomes import Outcomes
+from comporta.dispatch.outlet import Desk, Outlet
+from comporta.dispatch.routing import Routing
+from comporta.domain.delivery import Outcome
+from comporta.domain.partitioning import lane_of
+from comporta.errors import FencedError, StoreUnavailableError
+from comporta.ledger.port import LaneKey, Ledger, NewEvent
+from comporta.log.port import Entry, Log
+from comporta.state.port import Lease, State, WorkerRow
+from comporta.telemetry.tally import Tally
+
+BATCH_EVENTS = 256
+BATCH_BYTES = 8 * 1024 * 1024
+POLL_S = 0.02
+PAUSE_S = 0.5
+NUDGE_PERIOD_S = 0.5
+BEATS_A_LEASE = 4
+_log = structlog.get_logger(__name__)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Dispatcher:
+    """See the module. `run` until cancelled, then `drain`.
+
+    Args:
+        log, ledger, state: opened.
+        routing: the compiled fleet at the time of the call.
+        gone: called with the id of a destination that answered 410.
+        lease_s: how long a partition stays with a worker that is not heard of, seconds.
+        concurrency: attempts at a time to one destination.
+        tally: what is counted.
+    """
+
+    def __init__(  # noqa: PLR0913  (the composition root gives it all it needs, by name)
+        self,
+        *,
+        log: Log,
+        ledger: Ledger,
+        state: State,
+        routing: Callable[[], Routing],
+        gone: Callable[[str], Coroutine[None, None, None]],
+        lease_s: float,
+        concurrency: int,
+        tally: Tally,
+    ) -> None:
+        self.id = f"wrk_{secrets.token_hex(5)}"
+        self._log, self._ledger, self._state = log, ledger, state
+        self._routing, self._gone = routing, gone
+        self._lease_s, self._concurrency, self._tally = lease_s, concurrency, tally
+        self._started_at_ms = _now_ms()
+        self._tokens: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
+        self._leaving: set[int] = set()
+        self._outlets: dict[str, Outlet] = {}
+        self._accounts: dict[str, int] = {}
+        self._outcomes = Outcomes(ledger, lambda: self._tokens, _now_ms, self._settled, self._lose)
+        self._sender = HttpSender(concurrency)
+        self._desk: Desk
+        self._draining = False
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._sender.open()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._desk = Desk(
+                    ledger=self._ledger,
+                    sender=self._sender,
+                    outcomes=self._outcomes,
+                    tasks=tasks,
+                    concurrency=self._concurrency,
+                    draw=lambda: secrets.randbelow(1_000_000) / 1_000_000,
+                    now_ms=_now_ms,
+                    instance_name=lambda id_: self._routing().instances.get(id_, id_),
+                    gone=self._gone,
+                    observe=self._observe,
+                )
+                tasks.create_task(self._keep_leases())
+                tasks.create_task(self._take_over())
+                tasks.create_task(self._outcomes.run())
+                tasks.create_task(self._watch_nudges())
+        finally:
+            await self._sender.close()
+
+    async def drain(self, within_s: float) -> None:
+        """Start nothing new; wait for what is under way; hand everything over."""
+        self._draining = True
+        for partition in self._tokens:
+            self._stop(partition)
+        try:
+            async with asyncio.timeout(within_s):
+                while any(outlet.in_flight for outlet in self._outlets.values()) or self._outcomes:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            _log.warning("attempts.abandoned", waiting=len(self._outcomes))
+        try:
+            await self._state.leave(self.id)
+        except StoreUnavailableError as error:
+            _log.warning("leases.not_released", error=str(error))
+
+    def owns(self, partition: int) -> bool:
+        """Whether this worker holds the lease of a partition."""
+        return partition in self._tokens
+
+    def fleet_changed(self) -> None:
+        """There is a new routing: destinations may have changed."""
+        outbound = self._routing().outbound
+        for destination_id, outlet in self._outlets.items():
+            outlet.change(outbound.get(destination_id))
+
+    # Partitions
+
+    async def _keep_leases(self) -> None:
+        renewed_at = time.monotonic()
+        while True:
+            try:
+                await self._renew()
+                renewed_at = time.monotonic()
+            except StoreUnavailableError as error:
+                _log.error("leases.not_renewed", error=str(error))
+                if time.monotonic() - renewed_at > self._lease_s:
+                    for partition in list(self._tokens):
+                        self._lose(partition)
+            await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
+
+    async def _renew(self) -> None:
+        row = WorkerRow(self.id, os.getpid(), self._started_at_ms, _now_ms(), len(self._tokens))
+        alive = await self._state.beat(row, self._lease_s)
+        held = {lease.partition: lease.token for lease in await self._held()}
+        for partition in [p for p, token in self._tokens.items() if held.get(p) != token]:
+            self._lose(partition)
+        if self._draining:
+            return
+        fair = math.ceil(self._log.partitions / max(1, len(alive)))
+        await self._hand_over(fair)
+        if len(self._tokens) < fair:
+            wanted = fair - len(self._tokens)
+            for lease in await self._state.acquire(
+                self.id, self._log.partitions, wanted, self._lease_s, _now_ms()
+            ):
+                await self._claim(lease)
+        self._tally.partitions_owned.set(len(self._tokens))
+
+    async def _held(self) -> list[Lease]:
+        return await self._state.held(self.id, _now_ms())
+
+    async def _hand_over(self, fair: int) -> None:
+        """Give up what is more than a fair share, once nothing of it is under way."""
+        spare = len(self._tokens) - len(self._leaving) - fair
+        for partition in sorted(self._tokens, reverse=True)[: max(0, spare)]:
+            self._stop(partition)
+        done = [p for p in self._leaving if self._idle(p)]
+        for partition in done:
+            self._lose(partition)
+        if done:
+            await self._state.release(self.id, done)
+
+    def _stop(self, partition: int) -> None:
+        self._leaving.add(partition)
+        self._positions.pop(partition, None)
+        for outlet in self._outlets.values():
+            outlet.lanes.stop(partition)
+
+    def _idle(self, partition: int) -> bool:
+        return all(outlet.lanes.idle(partition) for outlet in self._outlets.values())
+
+    async def _claim(self, lease: Lease) -> None:
+        try:
+            claim = await self._ledger.claim(lease.partition, lease.token)
+        except FencedError:
+            return
+        self._accounts |= await self._ledger.source_accounts()
+        self._tokens[lease.partition] = lease.token
+        self._positions[lease.partition] = claim.offset
+        for lane in claim.lanes:
+            outlet = self._outlet(lane.key.destination_id)
+            outlet.lanes.open(lane.key.partition, lane.key.lane, lane.due_at_ms)
+        self._pump_all()
+        _log.info("partition.claimed", partition=lease.partition, open_lanes=len(claim.lanes))
+
+    def _lose(self, partition: int) -> None:
+        self._tokens.pop(partition, None)
+        self._positions.pop(partition, None)
+        self._leaving.discard(partition)
+        for outlet in self._outlets.values():
+            outlet.lanes.drop(partition)
+
+    # From the log into the ledger
+
+    async def _take_over(self) -> None:
+        while True:
+            try:
+                busy = await self._take_batch()
+            except StoreUnavailableError as error:
+                _log.error("events.not_recorded", error=str(error))
+                await asyncio.sleep(PAUSE_S)
+                continue
+            if not busy:
+                await self._log.wait(POLL_S)
+
+    async def _take_batch(self) -> bool:
+        positions, tokens = dict(self._positions), dict(self._tokens)
+        if not positions:
+            return False
+        batch = await self._log.read(positions, BATCH_EVENTS, BATCH_BYTES)
+        if batch.entries:
+            await self._record([self._prepare(entry) for entry in batch.entries], tokens)
+        for partition in positions:
+            # Lost, or lost and won again, meanwhile: then the ledger says where to go on.
+            if partition in self._positions and self._tokens[partition] == tokens[partition]:
+                self._positions[partition] = batch.reached
+        await self._log.commit(dict(self._positions))
+        return bool(batch.entries)
+
+    async def _record(self, events: list[NewEvent], tokens: dict[int, int]) -> None:
+        mine = {event.record.partition for event in events}
+        recorded = await self._ledger.record({p: tokens[p] for p in mine}, events, _now_ms())
+        for partition in recorded.fenced:
+            self._lose(partition)
+        self._tally.events_recorded.add((), len(events))
+        self._tally.events_duplicate.add((), recorded.duplicates)
+        touched = set()
+        for delivery in recorded.deliveries:
+            if self._tokens.get(delivery.partition) == tokens[delivery.partition]:
+                outlet = self._outlet(delivery.destination_id)
+                outlet.lanes.offer(delivery)
+                touched.add(outlet)
+        for outlet in touched:
+            outlet.pump()
+
+    def _prepare(self, entry: Entry) -> NewEvent:
+        record = entry.record
+        account_id, learns = record.account_id, False
+        if account_id is None:
+            account_id = self._accounts.get(record.source_id)
+        elif self._accounts.get(record.source_id) != account_id:
+            self._accounts[record.source_id], learns = account_id, True
+        targets = self._routing().routes.choose(
+            record.instance_id, record.event_type, lambda: fields_of(record.body)
+        )
+        lane = lane_of(record.instance_id, account_id, record.subject)
+        return NewEvent(entry.offset, record, account_id, lane, targets, learns)
+
+    # Lanes
+
+    def _outlet(self, destination_id: str) -> Outlet:
+        outlet = self._outlets.get(destination_id)
+        if outlet is None:
+            outlet = self._outlets[destination_id] = Outlet(destination_id, self._desk)
+            outlet.outbound = self._routing().outbound.get(destination_id)
+        return outlet
+
+    def _pump_all(self) -> None:
+        for outlet in self._outlets.values():
+            outlet.pump()
+
+    def _settled(self, outcome: Outcome) -> None:
+        outlet = self._outlet(outcome.delivery.destination_id)
+        outlet.lanes.settled(outcome.delivery)
+        outlet.pump()
+
+    async def _watch_nudges(self) -> None:
+        after = -1
+        while True:
+            try:
+                after, lanes = await self._ledger.nudges(after)
+                self._nudge(lanes)
+            except StoreUnavailableError as error:
+                _log.error("nudges.not_read", error=str(error))
+            await asyncio.sleep(NUDGE_PERIOD_S)
+
+    def _nudge(self, lanes: list[LaneKey]) -> None:
+        for key in lanes:
+            if key.partition in self._tokens:
+                outlet = self._outlet(key.destination_id)
+                outlet.lanes.open(key.partition, key.lane)
+                outlet.pump()
+
+    def _observe(self, outcome: Outcome, destination_id: str) -> None:
+        outbound = self._routing().outbound.get(destination_id)
+        name = outbound.destination.name if outbound else destination_id
+        result, verdict = outcome.result, outcome.verdict
+        self._tally.deliveries.add((name, verdict.state.value))
+        self._tally.attempt_seconds.observe(result.duration_ms / 1000, (name,))
+        if verdict.state.value == "delivered":
+            ended_at_ms = result.started_at_ms + result.duration_ms
+            lag_ms = ended_at_ms - outcome.delivery.accepted_at_ms
+            self._tally.delivery_lag_seconds.observe(lag_ms / 1000)

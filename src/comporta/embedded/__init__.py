@@ -1,0 +1,1 @@
+"""What the engines on SQLite share: opening a file safely, group commit, checkpoints, migrations."""

@@ -1,0 +1,111 @@
+"""Opening a SQLite file the way durability needs it, and saying in words what is wrong with one.
+
+Every file is in WAL mode with `synchronous=FULL` unless it holds nothing that must outlive a power
+cut. Checkpoints never run on a writer's connection: see `upkeep`.
+"""
+
+from pathlib import Path
+
+import apsw
+
+from comporta.errors import StoreUnavailableError, UnsafeSqliteError
+from comporta.i18n import _
+
+BUSY_TIMEOUT_MS = 10_000
+_SAFE = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+"""First releases of each line without the WAL-reset race (https://sqlite.org/wal.html)."""
+
+BROKEN = (
+    apsw.FullError,
+    apsw.ReadOnlyError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.IOError,
+    apsw.CantOpenError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.PermissionsError,
+    apsw.AuthError,
+    apsw.NoLFSError,
+    apsw.ProtocolError,
+    apsw.SchemaChangeError,
+)
+"""What SQLite raises when the file, and not the caller, is at fault."""
+
+
+def check_library(version: str) -> None:
+    """Refuse a SQLite that can lose commits when several connections write and checkpoint.
+
+    Raises:
+        UnsafeSqliteError: with the version found and the version needed.
+    """
+    found = tuple(int(part) for part in version.split(".")[:3])
+    for safe in _SAFE:
+        if found[:2] == safe[:2]:
+            if found >= safe:
+                return
+            break
+    else:
+        if found > _SAFE[-1]:
+            return
+    raise UnsafeSqliteError(
+        _(
+            "SQLite {version} can lose committed events when several workers share a file."
+            " Install apsw 3.51.3 or newer: pip install -U apsw"
+        ).format(version=version)
+    )
+
+
+def connect(path: Path, *, durable: bool = True, page_bytes: int = 4096) -> apsw.Connection:
+    """Open (and create) a file for reading and writing.
+
+    Args:
+        path: the file; its folder must exist.
+        durable: False for state that need not outlive a power cut.
+        page_bytes: used when the file is new.
+
+    Raises:
+        apsw.Error: as SQLite has it; see `explain`.
+    """
+    connection = apsw.Connection(str(path))
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        for pragma in (
+            f"page_size={page_bytes}",
+            "journal_mode=WAL",
+            f"synchronous={'FULL' if durable else 'NORMAL'}",
+            "wal_autocheckpoint=0",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-16000",
+            f"journal_size_limit={64 * 1024 * 1024}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except apsw.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def explain(error: apsw.Error, path: Path) -> str:
+    """What happened, to which file, and what to do, in a sentence."""
+    if isinstance(error, apsw.FullError):
+        text = _("The disk that holds {path} is full. Free some space; it goes on by itself.")
+    elif isinstance(error, apsw.ReadOnlyError | apsw.PermissionsError):
+        text = _("{path} cannot be written to. Check its permissions; it goes on by itself.")
+    elif isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        text = _("{path} is damaged. Put it aside and restore a copy; see `comporta doctor`.")
+    elif isinstance(error, apsw.CantOpenError):
+        text = _("{path} cannot be opened. Check that its folder exists and may be written to.")
+    elif isinstance(error, apsw.BusyError | apsw.LockedError):
+        text = _("{path} is locked by another program. End that program; it goes on by itself.")
+    elif isinstance(error, apsw.IOError):
+        text = _("The disk that holds {path} fails to read or write. Check it; it retries.")
+    else:
+        text = _("{path} cannot be used.")
+    return f"{text.format(path=path)} (SQLite: {error})"
+
+
+def unavailable(error: apsw.Error, path: Path) -> StoreUnavailableError:
+    """The error to raise where SQLite raised `error`."""
+    return StoreUnavailableError(explain(error, path))

@@ -1,0 +1,222 @@
+"""Group commit: many durable writes for the price of one, on a thread of its own.
+
+Callers on the event loop hand over items and get a future each. The writer thread takes whatever is
+waiting, writes it in one transaction, syncs once, and only then resolves the futures. While it syncs,
+the next group gathers, so the group grows with the load by itself and a slow disk costs latency, not
+throughput. It is one of the two supervisors of the house: a failing file fails the group's futures,
+is reported by `error`, and is opened anew for the next group; the thread lives.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import apsw
+
+from comporta.embedded.connection import unavailable
+from comporta.embedded.gate import Gate, gate_of
+from comporta.errors import StoreError, StoreUnavailableError
+from comporta.i18n import _
+
+Item = TypeVar("Item", contravariant=True)
+T = TypeVar("T")
+
+PROBE_PERIOD_S = 1.0
+"""How often a file that failed is tried again while nobody writes."""
+
+
+class Session(Protocol[Item]):
+    """An open file, as the writer needs it."""
+
+    connection: apsw.Connection
+
+    def write(self, items: Sequence[Item]) -> list[object]:
+        """Write a group inside the open transaction; a result, or an exception, for each item.
+
+        An empty group is a probe: write something, to find out whether writing works again.
+        """
+        ...
+
+
+class _Group(Generic[T]):
+    """What was taken from the queue for one transaction."""
+
+    def __init__(self) -> None:
+        self.items: list[T] = []
+        self.futures: list[asyncio.Future[object]] = []
+        self.bytes = 0
+
+
+class GroupCommit(Generic[T]):
+    """The writer of one file in one process.
+
+    Args:
+        path: the database file, for messages and the gate.
+        open_session: opens it; runs on the writer thread, again after every failure.
+        group_max: items in one transaction at the most.
+        group_bytes_max: stop gathering once a group has this many bytes.
+        observe: called on the writer thread after each commit with items and seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        open_session: Callable[[], Session[T]],
+        *,
+        group_max: int = 512,
+        group_bytes_max: int = 4 * 1024 * 1024,
+        observe: Callable[[int, float], None] | None = None,
+    ) -> None:
+        self.error = ""
+        self.pending_bytes = 0
+        self._path = path
+        self._open_session = open_session
+        self._group_max = group_max
+        self._group_bytes_max = group_bytes_max
+        self._observe = observe
+        self._queue: queue.SimpleQueue[tuple[T, int, asyncio.Future[object]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread = threading.Thread(target=self._run, name=f"{path.name} writer", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._session: Session[T] | None = None
+        self._inode = 0
+        self._committed = asyncio.Event()
+        self._gate: Gate = gate_of(path)
+
+    def start(self) -> None:
+        """Begin; on the event loop that will call `submit`."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def submit(self, item: T, size: int = 0) -> asyncio.Future[object]:
+        """Hand over an item. The future resolves once it is durable, or raises StoreError."""
+        future: asyncio.Future[object] = self._loop.create_future()
+        self.pending_bytes += size
+        self._queue.put((item, size, future))
+        return future
+
+    async def wait_committed(self, timeout_s: float) -> None:
+        """Return after the next commit of this process, or after `timeout_s`."""
+        self._committed.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._committed.wait()
+        except TimeoutError:
+            return
+
+    async def close(self) -> None:
+        """Write what was handed over, then stop and close the file."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        go_on = True
+        while go_on:
+            group, go_on = self._gather()
+            if group.items or self.error:
+                self._commit(group)
+        self._forget_session()
+        self._gate.close()
+
+    def _gather(self) -> tuple[_Group[T], bool]:
+        group: _Group[T] = _Group()
+        try:
+            entry = self._queue.get(timeout=PROBE_PERIOD_S if self.error else None)
+        except queue.Empty:
+            return group, True
+        while entry is not None:
+            item, size, future = entry
+            group.items.append(item)
+            group.futures.append(future)
+            group.bytes += size
+            if len(group.items) >= self._group_max or group.bytes >= self._group_bytes_max:
+                return group, True
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _commit(self, group: _Group[T]) -> None:
+        failure: BaseException | None = None
+        results: list[object] = []
+        try:
+            results = self._write(group.items)
+        except apsw.Error as error:
+            self._forget_session()
+            failure = unavailable(error, self._path)
+        except OSError as error:
+            self._forget_session()
+            failure = StoreUnavailableError(
+                _("{path} cannot be used: {error}. Check the disk; it goes on by itself.").format(
+                    path=self._path, error=error.strerror
+                )
+            )
+        except StoreError as error:
+            self._forget_session()
+            failure = error
+        except Exception as error:  # noqa: BLE001  (a supervisor: recorded and handed to the callers)
+            self._forget_session()
+            failure = error
+        self.error = str(failure) if failure else ""
+        self._loop.call_soon_threadsafe(self._resolve, group, results, failure)
+
+    def _write(self, items: list[T]) -> list[object]:
+        session = self._live_session()  # before the gate: a migration takes it, too
+        with self._gate.turn():
+            started = time.perf_counter()
+            session.connection.execute("BEGIN IMMEDIATE")
+            try:
+                results = session.write(items)
+                session.connection.execute("COMMIT")
+            except BaseException:
+                if session.connection.in_transaction:
+                    session.connection.execute("ROLLBACK")
+                raise
+        if self._observe is not None:
+            self._observe(len(items), time.perf_counter() - started)
+        return results
+
+    def _live_session(self) -> Session[T]:
+        """The session, opened anew if the file was put aside or replaced under our feet."""
+        if self._session is not None:
+            try:
+                if self._path.stat().st_ino == self._inode:
+                    return self._session
+            except FileNotFoundError:
+                pass
+            self._forget_session()
+        self._session = self._open_session()
+        self._inode = self._path.stat().st_ino
+        return self._session
+
+    def _forget_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            try:
+                session.connection.close()
+            except apsw.Error as error:
+                self.error = str(unavailable(error, self._path))
+
+    def _resolve(
+        self, group: _Group[T], results: list[object], failure: BaseException | None
+    ) -> None:
+        self.pending_bytes -= group.bytes
+        if failure is not None:
+            for future in group.futures:
+                if not future.done():
+                    future.set_exception(failure)
+            return
+        for future, result in zip(group.futures, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        self._committed.set()

@@ -1,0 +1,110 @@
+"""Checkpoints and other slow work on a SQLite file, away from the writers.
+
+SQLite's checkpoint, not its commit, makes the tail of latencies: so it has a thread and a
+connection of its own, in one process at a time (whoever holds the upkeep lock). Most of the copying
+happens while writers go on; only what is left is copied with the gate held, so that the WAL starts
+anew and stays bounded.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from comporta.embedded.connection import connect, explain
+from comporta.embedded.gate import Gate, gate_of
+
+PERIOD_S = 0.25
+WAL_BYTES_PASSIVE = 4 * 1024 * 1024
+WAL_BYTES_MAX = 32 * 1024 * 1024
+"""Beyond this the WAL is emptied with writers waiting; a long reader can still make it larger."""
+READER_PATIENCE_MS = 50
+"""How long writers may wait for a reader that keeps the WAL from starting anew."""
+
+
+class Upkeep:
+    """The upkeep thread of one file in one process.
+
+    Args:
+        path: the database file.
+        chore: more slow work, called about every `PERIOD_S` with the connection and the gate, while
+            this process holds the upkeep lock.
+        durable: as for `connect`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        chore: Callable[[apsw.Connection, Gate], None] | None = None,
+        *,
+        durable: bool = True,
+    ) -> None:
+        self.error = ""
+        self._path = path
+        self._chore = chore
+        self._durable = durable
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"{path.name} upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; blocks until the step under way is done."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        role = Gate(self._path.with_name(self._path.name + ".upkeep"))
+        gate = gate_of(self._path)
+        connection: apsw.Connection | None = None
+        inode = 0
+        while not self._stop.wait(PERIOD_S):
+            try:
+                if not role.try_hold():
+                    continue
+                found = self._path.stat().st_ino
+                if connection is None or found != inode:
+                    connection, inode = self._reopen(connection), found
+                self._step(connection, gate)
+                self.error = ""
+            except apsw.Error as error:
+                self.error = explain(error, self._path)
+                connection = self._drop(connection)
+            except OSError as error:
+                self.error = str(error)
+                connection = self._drop(connection)
+        self._drop(connection)
+        gate.close()
+        role.close()
+
+    def _reopen(self, connection: apsw.Connection | None) -> apsw.Connection:
+        self._drop(connection)
+        fresh = connect(self._path, durable=self._durable)
+        fresh.set_busy_timeout(READER_PATIENCE_MS)
+        return fresh
+
+    def _drop(self, connection: apsw.Connection | None) -> None:
+        if connection is not None:
+            connection.close()
+
+    def _step(self, connection: apsw.Connection, gate: Gate) -> None:
+        if self._chore is not None:
+            self._chore(connection, gate)
+        if self._wal_bytes() > WAL_BYTES_PASSIVE:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if self._wal_bytes() > WAL_BYTES_MAX:
+            with gate.turn():
+                # Readers that are still on old pages make this Busy: the next round tries again.
+                try:
+                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                except apsw.BusyError:
+                    return
+
+    def _wal_bytes(self) -> int:
+        try:
+            return self._path.with_name(self._path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            return 0

@@ -1,0 +1,1 @@
+"""From an HTTP request to a durable event: bound it, know the caller, verify, append, answer."""

@@ -1,0 +1,139 @@
+-- The ledger's questions and statements for SQLite. A block is used by its name.
+
+-- name: fleet_version
+SELECT coalesce(max(version), 0) FROM fleets;
+
+-- name: fleet_document
+SELECT document FROM fleets ORDER BY version DESC LIMIT 1;
+
+-- name: add_fleet
+INSERT INTO fleets (version, document, changed_at_ms, changed_by, summary) VALUES (?, ?, ?, ?, ?);
+
+-- name: partition
+SELECT token, offset, last_id FROM partitions WHERE partition = ?;
+
+-- name: claim_partition
+INSERT INTO partitions (partition, token, offset, last_id) VALUES (?, ?, 0, 0)
+ON CONFLICT (partition) DO UPDATE SET token = excluded.token;
+
+-- name: move_partition
+UPDATE partitions SET offset = ?, last_id = ? WHERE partition = ?;
+
+-- name: open_lanes
+SELECT destination_id, lane, min(id), due_at_ms FROM deliveries
+WHERE partition = ? AND state IN ('pending', 'scheduled')
+GROUP BY destination_id, lane;
+
+-- name: seen
+SELECT max(event_id) FROM seen WHERE bucket IN (?, ?) AND key = ?;
+
+-- name: see
+INSERT OR REPLACE INTO seen (bucket, key, event_id) VALUES (?, ?, ?);
+
+-- name: forget_seen
+DELETE FROM seen WHERE (bucket, key) IN (SELECT bucket, key FROM seen WHERE bucket < ? LIMIT ?);
+
+-- name: source_accounts
+SELECT source_id, account_id FROM source_accounts;
+
+-- name: learn_account
+INSERT INTO source_accounts (source_id, account_id) VALUES (?, ?)
+ON CONFLICT (source_id) DO UPDATE SET account_id = excluded.account_id;
+
+-- name: add_event
+INSERT INTO events (id, accepted_at_ms, instance_id, source_id, event_type, account_id, subject,
+                    verified, headers, body_bytes, duplicate_of)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: add_body
+INSERT INTO bodies (event_id, body) VALUES (?, ?);
+
+-- name: add_delivery
+INSERT INTO deliveries (id, event_id, route_id, destination_id, partition, lane, state,
+                        attempts, tries, due_at_ms, settled_at_ms, reason, replay)
+VALUES (?, ?, ?, ?, ?, ?, 'pending', 0, 0, 0, 0, '', ?);
+
+-- name: refill
+SELECT d.id, d.event_id, d.destination_id, d.partition, d.lane, d.attempts, d.due_at_ms,
+       e.instance_id, e.event_type, e.accepted_at_ms, e.headers, b.body
+FROM deliveries d JOIN events e ON e.id = d.event_id JOIN bodies b ON b.event_id = d.event_id
+WHERE d.partition = ? AND d.destination_id = ? AND d.lane = ? AND d.id > ?
+  AND d.state IN ('pending', 'scheduled')
+ORDER BY d.id LIMIT ?;
+
+-- name: settle
+UPDATE deliveries
+SET state = ?, attempts = ?, tries = tries + 1, due_at_ms = ?, settled_at_ms = ?, reason = ?
+WHERE id = ?;
+
+-- name: add_attempt
+INSERT INTO attempts (delivery_id, number, started_at_ms, duration_ms, status, error, response)
+SELECT id, tries, ?, ?, ?, ?, ? FROM deliveries WHERE id = ?;
+
+-- name: last_nudge
+SELECT coalesce(max(id), 0) FROM nudges;
+
+-- name: nudges
+SELECT id, partition, destination_id, lane FROM nudges WHERE id > ? ORDER BY id LIMIT 1000;
+
+-- name: nudge
+INSERT INTO nudges (partition, destination_id, lane, nudged_at_ms) VALUES (?, ?, ?, ?);
+
+-- name: forget_nudges
+DELETE FROM nudges WHERE nudged_at_ms < ?;
+
+-- name: events
+SELECT e.id, e.accepted_at_ms, e.instance_id, e.source_id, e.event_type, e.account_id, e.subject,
+       e.verified, e.body_bytes, e.duplicate_of,
+       (SELECT count(*) FROM deliveries d WHERE d.event_id = e.id)
+FROM events e
+WHERE (:instance_id IS NULL OR e.instance_id = :instance_id)
+  AND (:event_type IS NULL OR e.event_type = :event_type)
+  AND (:subject IS NULL OR e.subject = :subject)
+  AND e.id >= coalesce(:since_id, 0)
+  AND (:before_id IS NULL OR e.id < :before_id)
+ORDER BY e.id DESC LIMIT :limit;
+
+-- name: event
+SELECT e.id, e.accepted_at_ms, e.instance_id, e.source_id, e.event_type, e.account_id, e.subject,
+       e.verified, e.body_bytes, e.duplicate_of,
+       (SELECT count(*) FROM deliveries d WHERE d.event_id = e.id),
+       e.headers, b.body
+FROM events e LEFT JOIN bodies b ON b.event_id = e.id
+WHERE e.id = ?;
+
+-- name: attempts
+SELECT delivery_id, number, started_at_ms, duration_ms, status, error, response
+FROM attempts WHERE delivery_id = ? ORDER BY number;
+
+-- name: put_back
+UPDATE deliveries SET state = 'pending', attempts = 0, due_at_ms = 0, settled_at_ms = ?, reason = ''
+WHERE id = ?;
+
+-- name: keep_last_id
+UPDATE partitions SET last_id = max(last_id, ?) WHERE partition = ?;
+
+-- name: totals
+SELECT count(*) FILTER (WHERE due_at_ms = 0), count(*) FILTER (WHERE due_at_ms > 0), min(id)
+FROM deliveries INDEXED BY deliveries_open WHERE state IN ('pending', 'scheduled');
+
+-- name: dead_total
+SELECT count(*) FROM deliveries WHERE state = 'dead';
+
+-- name: old_events
+SELECT id FROM events e WHERE id < ?
+  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.id
+                  AND d.state IN ('pending', 'scheduled', 'dead'))
+ORDER BY id LIMIT ?;
+
+-- name: forget_attempts
+DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?);
+
+-- name: forget_deliveries
+DELETE FROM deliveries WHERE event_id = ?;
+
+-- name: forget_body
+DELETE FROM bodies WHERE event_id = ?;
+
+-- name: forget_event
+DELETE FROM events WHERE id = ?;

@@ -1,0 +1,233 @@
+"""The embedded ledger: one SQLite file, shared by the workers and the command line of a machine.
+
+All writes are jobs of one group commit a process; each runs in a savepoint, so that one that fails
+takes none of the others with it. Reads have a thread and a connection of their own.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar, cast
+
+import apsw
+import msgspec
+
+from comporta.domain.dedupe import DEFAULT_WINDOW_S
+from comporta.domain.delivery import Delivery, Outcome
+from comporta.domain.fleet import Fleet
+from comporta.embedded.connection import check_library, connect
+from comporta.embedded.group_commit import GroupCommit
+from comporta.embedded.migrations import migrate
+from comporta.embedded.reader import Reader
+from comporta.embedded.upkeep import Upkeep
+from comporta.errors import ComportaError, ConflictError
+from comporta.i18n import _
+from comporta.ledger import sqlite_dispatch as work
+from comporta.ledger import sqlite_questions as questions
+from comporta.ledger.port import (
+    AttemptRow,
+    Claim,
+    DeliveryFilter,
+    DeliveryRow,
+    EventDetail,
+    EventFilter,
+    EventRow,
+    LaneKey,
+    LedgerTotals,
+    NewEvent,
+    Recorded,
+    Step,
+)
+from comporta.ledger.sql import blocks
+
+SQL = blocks("sqlite")
+JOBS_A_GROUP = 32
+PAGE_BYTES = 8 * 1024
+P = ParamSpec("P")
+T = TypeVar("T")
+Job = Callable[[apsw.Connection], object]
+
+
+class _Session:
+    """The writer's open file."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = _open(path)
+
+    def write(self, jobs: Sequence[Job]) -> list[object]:
+        return [self._run(job) for job in jobs]
+
+    def _run(self, job: Job) -> object:
+        try:
+            with self.connection:  # a savepoint
+                return job(self.connection)
+        except ComportaError as error:
+            return error
+
+
+class SqliteLedger:
+    """The `Ledger` port on a SQLite file.
+
+    Args:
+        path: the file; made if it does not exist.
+        window_s: within which a repeated event is not delivered again, seconds.
+        observe: called after each transaction with the number of jobs and the seconds it took, on
+            the writer's thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        window_s: float = DEFAULT_WINDOW_S,
+        observe: Callable[[int, float], None] | None = None,
+    ) -> None:
+        self._path = path
+        self._window_s = window_s
+        self._writer: GroupCommit[Job] = GroupCommit(
+            path, lambda: _Session(path), group_max=JOBS_A_GROUP, observe=observe
+        )
+        self._reader = Reader(path, lambda: _open(path))
+        self._upkeep = Upkeep(path)
+
+    async def open(self) -> None:
+        """See the port."""
+        check_library(apsw.sqlite_lib_version())
+        await self._reader.run(lambda connection: None)
+        self._writer.start()
+        self._upkeep.start()
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._writer.close()
+        await asyncio.to_thread(self._upkeep.close)
+        await self._reader.close()
+
+    @property
+    def error(self) -> str:
+        """What is wrong with writing, in a sentence; "" if nothing is."""
+        return self._writer.error or self._upkeep.error
+
+    async def _write(
+        self, job: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return cast("T", await self._writer.submit(lambda c: job(c, *args, **kwargs)))
+
+    # The fleet
+
+    async def fleet_version(self) -> int:
+        """See the port."""
+        return await self._reader.run(_fleet_version)
+
+    async def fleet(self) -> Fleet:
+        """See the port."""
+        return await self._reader.run(_fleet)
+
+    async def replace_fleet(self, fleet: Fleet, who: str, summary: str) -> None:
+        """See the port."""
+        await self._write(_replace_fleet, fleet, who, summary)
+
+    # Dispatch
+
+    async def claim(self, partition: int, token: int) -> Claim:
+        """See the port."""
+        return await self._write(work.claim, partition, token)
+
+    async def record(
+        self, tokens: Mapping[int, int], events: Sequence[NewEvent], now_ms: int
+    ) -> Recorded:
+        """See the port."""
+        return await self._write(work.record, tokens, events, now_ms, self._window_s)
+
+    async def refill(self, lanes: Mapping[LaneKey, int], each_max: int) -> list[Delivery]:
+        """See the port."""
+        return await self._reader.run(work.refill, list(lanes.items()), each_max)
+
+    async def settle(
+        self, tokens: Mapping[int, int], outcomes: Sequence[Outcome], now_ms: int
+    ) -> frozenset[int]:
+        """See the port."""
+        return await self._write(work.settle, tokens, outcomes, now_ms)
+
+    async def source_accounts(self) -> dict[str, int]:
+        """See the port."""
+        return await self._reader.run(lambda c: dict(c.execute(SQL["source_accounts"]).fetchall()))
+
+    async def nudges(self, after: int) -> tuple[int, list[LaneKey]]:
+        """See the port."""
+        return await self._reader.run(_nudges, after)
+
+    async def prune(self, before_ms: int, events_max: int) -> int:
+        """See the port."""
+        return await self._write(questions.prune, before_ms, events_max)
+
+    # People
+
+    async def events(self, which: EventFilter) -> list[EventRow]:
+        """See the port."""
+        return await self._reader.run(questions.events, which)
+
+    async def event(self, event_id: int) -> EventDetail | None:
+        """See the port."""
+        return await self._reader.run(questions.event, event_id)
+
+    async def deliveries(self, which: DeliveryFilter) -> list[DeliveryRow]:
+        """See the port."""
+        return await self._reader.run(questions.deliveries, which)
+
+    async def attempts(self, delivery_id: int) -> list[AttemptRow]:
+        """See the port."""
+        return await self._reader.run(questions.attempts, delivery_id)
+
+    async def count(self, which: DeliveryFilter) -> int:
+        """See the port."""
+        return await self._reader.run(questions.count, which)
+
+    async def redrive(self, which: DeliveryFilter, now_ms: int) -> Step:
+        """See the port."""
+        return await self._write(questions.redrive, which, now_ms)
+
+    async def replay(
+        self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
+    ) -> Step:
+        """See the port."""
+        return await self._write(questions.replay, which, now_ms, destination_id)
+
+    async def totals(self) -> LedgerTotals:
+        """See the port."""
+        return await self._reader.run(questions.totals)
+
+
+def _open(path: Path) -> apsw.Connection:
+    connection = connect(path, page_bytes=PAGE_BYTES)
+    try:
+        migrate(connection, path, "comporta.ledger.schema", "sqlite_")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _fleet_version(connection: apsw.Connection) -> int:
+    return int(connection.execute(SQL["fleet_version"]).fetchone()[0])
+
+
+def _fleet(connection: apsw.Connection) -> Fleet:
+    row = connection.execute(SQL["fleet_document"]).fetchone()
+    return Fleet() if row is None else msgspec.json.decode(row[0], type=Fleet)
+
+
+def _replace_fleet(connection: apsw.Connection, fleet: Fleet, who: str, summary: str) -> None:
+    if fleet.version != _fleet_version(connection) + 1:
+        raise ConflictError(_("Somebody else changed the fleet meanwhile. Try again."))
+    document = msgspec.json.encode(fleet).decode()
+    now_ms = time.time_ns() // 1_000_000
+    connection.execute(SQL["add_fleet"], (fleet.version, document, now_ms, who, summary))
+
+
+def _nudges(connection: apsw.Connection, after: int) -> tuple[int, list[LaneKey]]:
+    if after < 0:
+        return int(connection.execute(SQL["last_nudge"]).fetchone()[0]), []
+    rows = connection.execute(SQL["nudges"], (after,)).fetchall()
+    last = rows[-1][0] if rows else after
+    return last, [LaneKey(*row[1:]) for row in rows]

@@ -1,0 +1,198 @@
+"""The embedded log: one SQLite file, shared by all workers of a machine.
+
+Appending is a group commit of one row, so the cost of a record is little more than copying it.
+A partition is a bit in the row's mask: readers scan new rows in order and decode only what is theirs.
+Rows are deleted behind the watermark. Offsets of a new file start at the present time in
+microseconds, so that they are above those of any file that was there before, and a ledger that
+outlived its log goes on rightly.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import apsw
+
+from comporta.domain.event import Record
+from comporta.embedded.connection import connect
+from comporta.embedded.gate import Gate, gate_of
+from comporta.embedded.group_commit import GroupCommit
+from comporta.embedded.migrations import migrate
+from comporta.embedded.reader import Reader
+from comporta.embedded.upkeep import Upkeep
+from comporta.log.frames import pack, unpack
+from comporta.log.port import Batch, Entry, LogHealth
+
+PARTITIONS_MAX = 62
+"""Bits of a positive SQLite integer that are used for the mask."""
+PAGE_BYTES = 16 * 1024
+ROWS_A_READ = 64
+ROWS_A_TRIM = 128
+COMMIT_PERIOD_S = 1.0
+
+_APPEND = "INSERT INTO log (last, count, mask, records) VALUES (?, ?, ?, ?)"
+_PROBE = "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, randomblob(65536))"
+_LAST = "SELECT coalesce(max(last), 0) FROM log"
+_READ = (
+    "SELECT last, count, records FROM log"
+    " WHERE last > ? AND last <= ? AND mask & ? != 0 ORDER BY last LIMIT ?"
+)
+_SAVE = (
+    "INSERT INTO watermarks (partition, offset) VALUES (?, ?)"
+    " ON CONFLICT (partition) DO UPDATE SET offset = max(offset, excluded.offset)"
+)
+_FLOOR = "SELECT count(*), min(offset) FROM watermarks"
+_TRIM = (
+    "DELETE FROM log WHERE last IN (SELECT last FROM log WHERE last <= ?"
+    " AND last < (SELECT max(last) FROM log) ORDER BY last LIMIT ?)"
+)
+_LAG = (
+    "SELECT coalesce(sum(count), 0) FROM log"
+    " WHERE last > (SELECT coalesce(min(offset), 0) FROM watermarks)"
+)
+
+
+class _Session:
+    """The writer's open file."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = _open(path, durable=True)
+        self._cursor = self.connection.cursor()
+
+    def write(self, records: Sequence[Record]) -> list[object]:
+        if not records:
+            self._cursor.execute(_PROBE)
+            return []
+        last = self._cursor.execute(_LAST).fetchone()[0] or time.time_ns() // 1000
+        mask = 0
+        for record in records:
+            mask |= 1 << record.partition
+        self._cursor.execute(_APPEND, (last + len(records), len(records), mask, pack(records)))
+        return [None] * len(records)
+
+
+class SqliteLog:
+    """The `Log` port on a SQLite file.
+
+    Args:
+        path: the file; made if it does not exist.
+        partitions: 1 to 62; must stay the same for a file.
+        observe: called after each commit with the number of records and the seconds it took, on
+            the writer's thread.
+    """
+
+    def __init__(
+        self, path: Path, partitions: int, observe: Callable[[int, float], None] | None = None
+    ) -> None:
+        if not 1 <= partitions <= PARTITIONS_MAX:
+            raise ValueError(f"partitions: {partitions} is not in 1..{PARTITIONS_MAX}")
+        self.partitions = partitions
+        self._writer: GroupCommit[Record] = GroupCommit(
+            path, lambda: _Session(path), observe=observe
+        )
+        self._upkeep = Upkeep(path, self._trim)
+        self._reader = Reader(path, lambda: _open(path, durable=False))
+        self._gate = gate_of(path)
+        self._appended = asyncio.Event()
+        self._watermark: dict[int, int] = {}
+        self._saved_at = 0.0
+
+    async def open(self) -> None:
+        """Start the threads. A file that cannot be opened shows in `health`, not here."""
+        self._writer.start()
+        self._upkeep.start()
+
+    async def close(self) -> None:
+        """Make durable what was appended, save the watermark, stop."""
+        await self._writer.close()
+        await asyncio.to_thread(self._upkeep.close)
+        try:
+            await self._reader.run(self._save_watermark)
+        finally:
+            await self._reader.close()
+            self._gate.close()
+
+    def append(self, record: Record) -> asyncio.Future[object]:
+        """See the port. A future rather than a coroutine: this is the hot path."""
+        return self._writer.submit(record, len(record.body))
+
+    @property
+    def pending_bytes(self) -> int:
+        """See the port."""
+        return self._writer.pending_bytes
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when this process has made something durable, or after `timeout_s`.
+
+        What other processes append is found by reading again after the timeout.
+        """
+        await self._writer.wait_committed(timeout_s)
+
+    async def read(self, after: Mapping[int, int], events_max: int, bytes_max: int) -> Batch:
+        """See the port."""
+        return await self._reader.run(self._read, dict(after), events_max, bytes_max)
+
+    async def commit(self, watermark: Mapping[int, int]) -> None:
+        """See the port. Saved about once a second: what is lost of it is only read again."""
+        self._watermark.update(watermark)
+        if time.monotonic() - self._saved_at >= COMMIT_PERIOD_S:
+            self._saved_at = time.monotonic()
+            await self._reader.run(self._save_watermark)
+
+    async def lag(self) -> int:
+        """See the port."""
+        return await self._reader.run(
+            lambda connection: int(connection.execute(_LAG).fetchone()[0])
+        )
+
+    def health(self) -> LogHealth:
+        """See the port."""
+        return LogHealth("sqlite", self._writer.error or self._upkeep.error)
+
+    def _read(
+        self, connection: apsw.Connection, after: dict[int, int], events_max: int, bytes_max: int
+    ) -> Batch:
+        newest = connection.execute(_LAST).fetchone()[0]
+        floor = min(after.values())
+        if newest <= floor:
+            return Batch((), floor)
+        entries: list[Entry] = []
+        size = 0
+        mask = sum(1 << partition for partition in after)
+        rows = connection.execute(_READ, (floor, newest, mask, ROWS_A_READ)).fetchall()
+        for number, (last, count, row) in enumerate(rows, 1):
+            first = last - count + 1
+            for index, record in unpack(row, after):
+                if first + index > after[record.partition]:
+                    entries.append(Entry(first + index, record))
+                    size += len(record.body)
+            if number < len(rows) and (len(entries) >= events_max or size >= bytes_max):
+                return Batch(tuple(entries), last)
+        reached = rows[-1][0] if len(rows) == ROWS_A_READ else newest
+        return Batch(tuple(entries), reached)
+
+    def _save_watermark(self, connection: apsw.Connection) -> None:
+        if not self._watermark:
+            return
+        with self._gate.turn(), connection:
+            connection.executemany(_SAVE, list(self._watermark.items()))
+
+    def _trim(self, connection: apsw.Connection, gate: Gate) -> None:
+        known, floor = connection.execute(_FLOOR).fetchone()
+        # A partition that nobody has read yet keeps everything.
+        while known >= self.partitions:
+            with gate.turn():
+                connection.execute(_TRIM, (floor, ROWS_A_TRIM))
+                if connection.changes() < ROWS_A_TRIM:
+                    return
+
+
+def _open(path: Path, *, durable: bool) -> apsw.Connection:
+    connection = connect(path, durable=durable, page_bytes=PAGE_BYTES)
+    try:
+        migrate(connection, path, "comporta.log.schema", "")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,183 @@
+"""The embedded state: one small SQLite file, not synced at each commit, for it may be lost.
+
+What would be lost with it: leases (taken anew within a lease), and the rejected ring. The fencing
+tokens start from the clock, so that they rise even if the file was lost.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+
+from comporta.embedded.connection import connect
+from comporta.embedded.gate import gate_of
+from comporta.embedded.migrations import migrate
+from comporta.embedded.reader import Reader
+from comporta.embedded.upkeep import Upkeep
+from comporta.state.port import Lease, Rejected, WorkerRow
+
+_BEAT = """
+INSERT INTO workers (id, pid, started_at_ms, beat_at_ms, partitions) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET beat_at_ms = excluded.beat_at_ms, partitions = excluded.partitions
+"""
+_RENEW = "UPDATE leases SET expires_at_ms = ? WHERE worker_id = ? AND expires_at_ms >= ?"
+_ALIVE = """
+SELECT id, pid, started_at_ms, beat_at_ms, partitions FROM workers
+WHERE beat_at_ms >= ? ORDER BY started_at_ms, id
+"""
+_BURY = "DELETE FROM workers WHERE beat_at_ms < ?"
+_TAKEN = "SELECT partition, token, expires_at_ms FROM leases"
+_TAKE = """
+INSERT INTO leases (partition, worker_id, token, expires_at_ms) VALUES (?, ?, ?, ?)
+ON CONFLICT (partition) DO UPDATE SET worker_id = excluded.worker_id, token = excluded.token,
+                                      expires_at_ms = excluded.expires_at_ms
+"""
+_HELD = """
+SELECT partition, token FROM leases WHERE worker_id = ? AND expires_at_ms >= ? ORDER BY partition
+"""
+_RELEASE = "UPDATE leases SET expires_at_ms = 0 WHERE worker_id = ? AND partition = ?"
+_RELEASE_ALL = "UPDATE leases SET expires_at_ms = 0 WHERE worker_id = ?"
+_LEAVE = "DELETE FROM workers WHERE id = ?"
+_REJECT = """
+INSERT INTO rejected (at_ms, status, reason, method, path, peer, source_id, headers, body_bytes)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_KEEP = "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?"
+_REJECTED = """
+SELECT at_ms, status, reason, method, path, peer, source_id, headers, body_bytes, id FROM rejected
+WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2
+"""
+FORGOTTEN_AFTER_LEASES = 20
+
+
+class SqliteState:
+    """The `State` port on a SQLite file; made if it does not exist."""
+
+    def __init__(self, path: Path) -> None:
+        self._store = Reader(path, lambda: _open(path))
+        self._gate = gate_of(path)
+        self._upkeep = Upkeep(path, durable=False)
+
+    async def open(self) -> None:
+        """See the port."""
+        await self._store.run(lambda connection: None)
+        self._upkeep.start()
+
+    async def close(self) -> None:
+        """See the port."""
+        self._upkeep.close()
+        await self._store.close()
+        self._gate.close()
+
+    async def beat(self, worker: WorkerRow, lease_s: float) -> list[WorkerRow]:
+        """See the port."""
+        lease_ms = int(lease_s * 1000)
+        now_ms = worker.beat_at_ms
+
+        def step(connection: apsw.Connection) -> list[WorkerRow]:
+            with self._gate.turn(), connection:
+                row = (worker.id, worker.pid, worker.started_at_ms, now_ms, worker.partitions)
+                connection.execute(_BEAT, row)
+                connection.execute(_RENEW, (now_ms + lease_ms, worker.id, now_ms))
+                connection.execute(_BURY, (now_ms - FORGOTTEN_AFTER_LEASES * lease_ms,))
+                return _alive(connection, now_ms - lease_ms)
+
+        return await self._store.run(step)
+
+    async def acquire(
+        self, worker_id: str, partitions: int, wanted: int, lease_s: float, now_ms: int
+    ) -> list[Lease]:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> list[Lease]:
+            with self._gate.turn(), connection:
+                known = {p: (token, until) for p, token, until in connection.execute(_TAKEN)}
+                free = [p for p in range(partitions) if p not in known or known[p][1] < now_ms]
+                leases = [Lease(p, max(known.get(p, (0, 0))[0] + 1, now_ms)) for p in free[:wanted]]
+                until_ms = now_ms + int(lease_s * 1000)
+                connection.executemany(
+                    _TAKE, [(lease.partition, worker_id, lease.token, until_ms) for lease in leases]
+                )
+                return leases
+
+        return await self._store.run(step)
+
+    async def held(self, worker_id: str, now_ms: int) -> list[Lease]:
+        """See the port."""
+        return await self._store.run(
+            lambda c: [Lease(*row) for row in c.execute(_HELD, (worker_id, now_ms))]
+        )
+
+    async def release(self, worker_id: str, partitions: Sequence[int]) -> None:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> None:
+            with self._gate.turn(), connection:
+                connection.executemany(_RELEASE, [(worker_id, p) for p in partitions])
+
+        await self._store.run(step)
+
+    async def leave(self, worker_id: str) -> None:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> None:
+            with self._gate.turn(), connection:
+                connection.execute(_RELEASE_ALL, (worker_id,))
+                connection.execute(_LEAVE, (worker_id,))
+
+        await self._store.run(step)
+
+    async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
+        """See the port."""
+        return await self._store.run(lambda c: _alive(c, now_ms - int(lease_s * 1000)))
+
+    async def reject(self, rows: Sequence[Rejected], keep: int) -> None:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> None:
+            with self._gate.turn(), connection:
+                connection.executemany(_REJECT, [_rejected_row(row) for row in rows])
+                connection.execute(_KEEP, (keep,))
+
+        await self._store.run(step)
+
+    async def rejected(self, limit: int, before_id: int | None = None) -> list[Rejected]:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> list[Rejected]:
+            return [
+                Rejected(*row[:7], tuple((k, v) for k, v in json.loads(row[7])), *row[8:])
+                for row in connection.execute(_REJECTED, (before_id, limit))
+            ]
+
+        return await self._store.run(step)
+
+
+def _open(path: Path) -> apsw.Connection:
+    connection = connect(path, durable=False)
+    try:
+        migrate(connection, path, "comporta.state.schema", "")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _alive(connection: apsw.Connection, since_ms: int) -> list[WorkerRow]:
+    return [WorkerRow(*row) for row in connection.execute(_ALIVE, (since_ms,))]
+
+
+def _rejected_row(row: Rejected) -> tuple[object, ...]:
+    headers = json.dumps(row.headers)
+    return (
+        row.at_ms,
+        row.status,
+        row.reason,
+        row.method,
+        row.path,
+        row.peer,
+        row.source_id,
+        headers,
+        row.body_bytes,
+    )

@@ -1,0 +1,72 @@
+"""The stores of a gateway, opened from its settings: the one place where engines are named.
+
+The server and the command line open them alike; only what they do with them differs.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from comporta.errors import ConfigError
+from comporta.fleet.service import FleetService
+from comporta.i18n import _
+from comporta.ledger.sqlite import SqliteLedger
+from comporta.log.sqlite import SqliteLog
+from comporta.settings import Settings, split_engine_url
+from comporta.state.sqlite import SqliteState
+from comporta.telemetry.tally import Tally
+from comporta.vault import Vault
+
+
+class Stores:
+    """What is open. The engines are behind their ports; see `open_stores`."""
+
+    def __init__(self, settings: Settings, tally: Tally) -> None:
+        self.vault = Vault.at(settings)
+        self.log = SqliteLog(_path(settings.log_url), settings.partitions, _observe_log(tally))
+        self.ledger = SqliteLedger(
+            _path(settings.ledger_url), settings.dedupe_window_s, _observe_ledger(tally)
+        )
+        self.state = SqliteState(_path(settings.state_url))
+        self.fleet = FleetService(self.ledger, self.vault)
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, tally: Tally | None = None) -> AsyncIterator[Stores]:
+    """Open all stores of these settings, and close them in the opposite order.
+
+    Raises:
+        ConfigError: the data folder cannot be made, or the key does not fit.
+        StoreError: a store cannot be opened.
+    """
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        said = _("The data folder {path} cannot be made: {reason}. Choose another: COMPORTA_DATA.")
+        raise ConfigError(said.format(path=settings.data, reason=error.strerror)) from None
+    stores = Stores(settings, tally or Tally())
+    async with AsyncExitStack() as stack:
+        for store in (stores.ledger, stores.state, stores.log):
+            await store.open()
+            stack.push_async_callback(store.close)
+        yield stores
+
+
+def _path(url: str) -> Path:
+    return Path(split_engine_url(url)[1])
+
+
+def _observe_log(tally: Tally):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def observe(entries: int, seconds: float) -> None:
+        tally.log_commits.add()
+        tally.log_commit_entries.observe(entries)
+        tally.log_commit_seconds.observe(seconds)
+
+    return observe
+
+
+def _observe_ledger(tally: Tally):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def observe(_jobs: int, seconds: float) -> None:
+        tally.ledger_transaction_seconds.observe(seconds)
+
+    return observe
