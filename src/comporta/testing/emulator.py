@@ -137,12 +137,11 @@ class _Simulation:
         self._plan = plan
         self._on_ack = on_ack
         self._tally = Tally()
-        self._loop = asyncio.get_running_loop()
-        self._began_at = self._loop.time()
+        self._began_at = time.perf_counter()
         self._pacer = Pacer(plan.rate_per_s, plan.events, plan.duration_s, _ARREARS_S_MAX)
 
     def summary(self) -> SimulationSummary:
-        return self._tally.summary(self._loop.time() - self._began_at)
+        return self._tally.summary(time.perf_counter() - self._began_at)
 
     async def report_to(self, on_progress: OnProgress) -> None:
         while True:

@@ -6,6 +6,7 @@ stalls cannot hide it by stalling its clients as well.
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -79,8 +80,7 @@ class _Load:
         self._head = head
         self._bodies = bodies
         self._pacer = pacer
-        self._loop = asyncio.get_running_loop()
-        self._began_at = self._loop.time()
+        self._began_at = time.perf_counter()
         self._latency = Histogram()
         self._errors: Counter[int] = Counter()
 
@@ -108,12 +108,12 @@ class _Load:
 
     def _count(self, status: int, due_at: float) -> None:
         if accepted(status):
-            self._latency.add(self._loop.time() - due_at)
+            self._latency.add(time.perf_counter() - due_at)
         else:
             self._errors[status] += 1
 
     def result(self) -> LoadResult:
-        duration_s = self._loop.time() - self._began_at
+        duration_s = time.perf_counter() - self._began_at
         return LoadResult(
             requests=self._latency.count,
             errors=self._errors.total(),

@@ -5,6 +5,7 @@ senders, and a count or a duration ends them all.
 """
 
 import asyncio
+import time
 from math import inf
 
 _SLEEP_S_MIN = 0.0005
@@ -12,7 +13,7 @@ _SLEEP_S_MIN = 0.0005
 
 
 class Pacer:
-    """Hands out starting times.
+    """Hands out starting times, by `time.perf_counter`: a loop's clock may be as coarse as 1 ms.
 
     Args:
         rate_per_s: slots a second for all senders together; 0: at once, whenever asked.
@@ -30,16 +31,15 @@ class Pacer:
         duration_s: float | None = None,
         arrears_s_max: float = inf,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._interval_s = 1 / rate_per_s if rate_per_s else 0.0
         self._slots_left = inf if slots is None else slots
-        self._next_at = self._loop.time()
+        self._next_at = time.perf_counter()
         self._end_at = inf if duration_s is None else self._next_at + duration_s
         self._arrears_s_max = arrears_s_max
 
     async def next(self) -> float | None:
-        """Wait for the next slot; its time on the loop's clock, or None when there are no more."""
-        now = self._loop.time()
+        """Wait for the next slot; its time by `time.perf_counter`, or None if there are no more."""
+        now = time.perf_counter()
         due_at = max(self._next_at, now - self._arrears_s_max) if self._interval_s else now
         if self._slots_left <= 0 or due_at >= self._end_at:
             return None

@@ -112,6 +112,7 @@ class SinkConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: Arrival | None = None
+        self._busy = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: the connection is open."""
@@ -142,7 +143,10 @@ class SinkConnection(asyncio.Protocol):
             self.drop()
 
     def on_message_begin(self) -> None:
-        """Parser: a request begins."""
+        """Parser: a request begins; one that does not wait for the last one's answer is cut off."""
+        if self._busy:
+            self._sink.observed.malformed += 1
+            self.drop()
         self._url = b""
         self._headers: dict[bytes, str] = {}
         self._header_bytes = self._body_bytes = 0
@@ -210,14 +214,13 @@ class SinkConnection(asyncio.Protocol):
         status = {"accept": 200, "fail": behaviour.status}.get(mode, 0)
         arrival = self._arrival(path, body, status)
         if mode == "hang":
-            self._transport.pause_reading()
+            self._busy = True
             sink.note(arrival)
         elif mode == "cut":
             sink.note(arrival)
             self.drop()
         elif behaviour.delay_s:
-            self._waiting = arrival
-            self._transport.pause_reading()
+            self._waiting, self._busy = arrival, True
             self._timer = self._loop.call_later(behaviour.delay_s, self._finish, behaviour)
         else:
             self._conclude(arrival, behaviour)
@@ -238,10 +241,9 @@ class SinkConnection(asyncio.Protocol):
         )
 
     def _finish(self, behaviour: SinkBehaviour) -> None:
-        arrival, self._waiting = self._waiting, None
+        arrival, self._waiting, self._busy = self._waiting, None, False
         if arrival:
             self._conclude(arrival, behaviour)
-            self._transport.resume_reading()
 
     def _conclude(self, arrival: Arrival, behaviour: SinkBehaviour) -> None:
         self._sink.note(arrival)
