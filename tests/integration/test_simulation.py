@@ -11,8 +11,10 @@ import sys
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -23,8 +25,13 @@ from comporta.domain.fleet import SourceKind
 from comporta.testing.emulator import run_simulation, simulate
 from comporta.testing.load import hammer
 from comporta.testing.loop import run
-from comporta.testing.observed import look
-from comporta.testing.simulation import SimulatedChatwoot, SimulationPlan
+from comporta.testing.observed import Arrival, SinkReport, look
+from comporta.testing.simulation import (
+    Acknowledged,
+    SimulatedChatwoot,
+    SimulationPlan,
+    SimulationSummary,
+)
 from comporta.testing.sink import Sink
 from comporta.testing.sink_connection import SinkBehaviour
 
@@ -38,14 +45,14 @@ class Receiver:
     `answer(number)` gives the status of the n-th request from 0; None: never answer.
     """
 
-    def __init__(self, answer=lambda _: 200):
+    def __init__(self, answer: Callable[[int], int | None] = lambda _: 200) -> None:
         self.answer = answer
-        self.requests = []
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.connections = self.open = self.open_max = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def _serve(self, reader, writer):
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
         self.open_max = max(self.open_max, self.open)
@@ -64,25 +71,35 @@ class Receiver:
             writer.close()
 
     @staticmethod
-    async def _head(reader):
+    async def _head(reader: asyncio.StreamReader) -> bytes:
         try:
             return await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, ConnectionError):
             return b""
 
     @contextlib.asynccontextmanager
-    async def listening(self):
+    async def listening(self) -> AsyncIterator[str]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         async with server:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/webhook/tok?x=1"
 
 
-def chatwoot(url, kind=SourceKind.ACCOUNT, name="loja-sp", secret=SECRET):
+def chatwoot(
+    url: str,
+    kind: SourceKind = SourceKind.ACCOUNT,
+    name: str = "loja-sp",
+    secret: str | None = SECRET,
+) -> SimulatedChatwoot:
     return SimulatedChatwoot(name, kind, url, secret)
 
 
-def simulated(receiver, kind=SourceKind.ACCOUNT, secret=SECRET, **plan):
-    async def main():
+def simulated(
+    receiver: Receiver,
+    kind: SourceKind = SourceKind.ACCOUNT,
+    secret: str | None = SECRET,
+    **plan: Any,
+) -> SimulationSummary:
+    async def main() -> SimulationSummary:
         async with receiver.listening() as url:
             told = SimulationPlan((chatwoot(url, kind, secret=secret),), **plan)
             return await simulate(told)
@@ -90,7 +107,7 @@ def simulated(receiver, kind=SourceKind.ACCOUNT, secret=SECRET, **plan):
     return run(main())
 
 
-def test_each_webhook_is_a_signed_post_in_chatwoots_form_over_its_own_connection():
+def test_each_webhook_is_a_signed_post_in_chatwoots_form_over_its_own_connection() -> None:
     receiver = Receiver()
     summary = simulated(receiver, events=60)
     assert summary.sent == summary.accepted == len(receiver.requests) == receiver.connections == 60
@@ -115,7 +132,7 @@ def test_each_webhook_is_a_signed_post_in_chatwoots_form_over_its_own_connection
     assert len({headers["X-Chatwoot-Delivery"] for _, headers, _ in receiver.requests}) == 60
 
 
-def test_without_a_secret_nothing_is_signed():
+def test_without_a_secret_nothing_is_signed() -> None:
     receiver = Receiver()
     simulated(receiver, secret=None, events=5)
     for _, headers, _ in receiver.requests:
@@ -124,10 +141,10 @@ def test_without_a_secret_nothing_is_signed():
         assert "X-Chatwoot-Timestamp" not in headers
 
 
-def test_credentials_in_the_url_become_basic_authentication():
+def test_credentials_in_the_url_become_basic_authentication() -> None:
     receiver = Receiver()
 
-    async def main():
+    async def main() -> Any:
         async with receiver.listening() as url:
             with_pair = url.replace("http://", "http://loja:s%40grado@")
             await simulate(SimulationPlan((chatwoot(with_pair),), events=1))
@@ -138,11 +155,11 @@ def test_credentials_in_the_url_become_basic_authentication():
     assert "@" not in headers["Host"]
 
 
-def test_no_more_than_ten_webhooks_are_under_way_at_once():
+def test_no_more_than_ten_webhooks_are_under_way_at_once() -> None:
     receiver = Receiver()
     receiver.gate.clear()
 
-    def answer(number):
+    def answer(number: int) -> int:
         if number == 9:  # the tenth is here, and no eleventh comes while none is answered
             asyncio.get_running_loop().call_later(0.2, receiver.gate.set)
         return 200
@@ -153,10 +170,10 @@ def test_no_more_than_ten_webhooks_are_under_way_at_once():
     assert receiver.open_max == 10
 
 
-def test_events_of_a_conversation_come_one_after_the_other_whatever_the_answers():
+def test_events_of_a_conversation_come_one_after_the_other_whatever_the_answers() -> None:
     receiver = Receiver(lambda number: 200 if number % 3 else 503)
     simulated(receiver, events=300)
-    last = {}
+    last: dict[str, int] = {}
     for _, _, body in receiver.requests:
         seen = look(body)
         assert seen.marker.seq == last.get(seen.subject, 0) + 1
@@ -164,7 +181,7 @@ def test_events_of_a_conversation_come_one_after_the_other_whatever_the_answers(
 
 
 @pytest.mark.parametrize("kind", [SourceKind.ACCOUNT, SourceKind.API_INBOX])
-def test_an_account_or_api_inbox_webhook_is_sent_once_even_if_refused(kind):
+def test_an_account_or_api_inbox_webhook_is_sent_once_even_if_refused(kind: SourceKind) -> None:
     receiver = Receiver(lambda _: 500)
     summary = simulated(receiver, kind, events=20)
     assert len(receiver.requests) == summary.sent == 20
@@ -172,7 +189,7 @@ def test_an_account_or_api_inbox_webhook_is_sent_once_even_if_refused(kind):
 
 
 @pytest.mark.parametrize("status", [429, 500])
-def test_a_bots_webhook_is_tried_three_times_with_one_delivery_id(status):
+def test_a_bots_webhook_is_tried_three_times_with_one_delivery_id(status: int) -> None:
     receiver = Receiver(lambda _: status)
     summary = simulated(receiver, SourceKind.AGENT_BOT, events=4, bot_retry_s=0.01)
     tries = Counter(headers["X-Chatwoot-Delivery"] for _, headers, _ in receiver.requests)
@@ -183,25 +200,25 @@ def test_a_bots_webhook_is_tried_three_times_with_one_delivery_id(status):
 
 
 @pytest.mark.parametrize("status", [400, 404, 502, 503])
-def test_a_bots_webhook_is_given_up_at_once_on_any_other_status(status):
+def test_a_bots_webhook_is_given_up_at_once_on_any_other_status(status: int) -> None:
     receiver = Receiver(lambda _: status)
     summary = simulated(receiver, SourceKind.AGENT_BOT, events=4)
     assert len(receiver.requests) == 4
     assert summary.refused == {status: 4}
 
 
-def test_a_bots_retry_that_works_counts_as_accepted():
+def test_a_bots_retry_that_works_counts_as_accepted() -> None:
     receiver = Receiver(lambda number: 429 if number == 0 else 204)
     summary = simulated(receiver, SourceKind.AGENT_BOT, events=3, bot_retry_s=0.01)
     assert (summary.accepted, summary.retries, summary.refused) == (3, 1, {})
 
 
-def test_an_answer_that_does_not_come_is_a_timeout():
+def test_an_answer_that_does_not_come_is_a_timeout() -> None:
     summary = simulated(Receiver(lambda _: None), events=5, read_timeout_s=0.05)
     assert (summary.sent, summary.timeouts) == (5, 5)
 
 
-def test_a_receiver_that_is_not_there_fails_the_events_and_not_the_simulation():
+def test_a_receiver_that_is_not_there_fails_the_events_and_not_the_simulation() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
@@ -209,10 +226,42 @@ def test_a_receiver_that_is_not_there_fails_the_events_and_not_the_simulation():
     assert (summary.sent, summary.connection_errors) == (10, 10)
 
 
-def test_a_duration_ends_it_and_the_rate_holds_over_all_chatwoots():
+def test_a_receiver_that_is_restarted_is_met_again_and_only_what_fell_between_is_lost() -> None:
+    acknowledged: list[Acknowledged] = []
+    arrived: list[Arrival] = []
+
+    async def main() -> Any:
+        under_way, missed = asyncio.Event(), asyncio.Event()
+
+        def on_arrival(arrival: Arrival) -> None:
+            arrived.append(arrival)
+            if len(arrived) == 50:
+                under_way.set()
+
+        def on_progress(summary: SimulationSummary) -> None:
+            if summary.connection_errors:
+                missed.set()
+
+        async with asyncio.TaskGroup() as group:
+            async with Sink(on_arrival=on_arrival) as first:
+                plan = SimulationPlan((chatwoot(first.url),), rate_per_s=400, events=600)
+                simulation = group.create_task(simulate(plan, on_progress, acknowledged.append))
+                await under_way.wait()
+            await missed.wait()
+            async with Sink(port=first.port, on_arrival=on_arrival):
+                return await simulation
+
+    summary = run(main())
+    assert summary.sent == summary.accepted + summary.connection_errors == 600
+    assert summary.connection_errors > 0
+    assert summary.accepted > 60  # more than before the restart
+    assert {each.digest for each in acknowledged} <= {each.digest for each in arrived}
+
+
+def test_a_duration_ends_it_and_the_rate_holds_over_all_chatwoots() -> None:
     receiver = Receiver()
 
-    async def main():
+    async def main() -> Any:
         async with receiver.listening() as url:
             both = (chatwoot(url), chatwoot(url, name="loja-rj"))
             return await simulate(SimulationPlan(both, rate_per_s=200, duration_s=0.5))
@@ -222,21 +271,23 @@ def test_a_duration_ends_it_and_the_rate_holds_over_all_chatwoots():
     assert 0.4 < summary.duration_s < 5
 
 
-def test_a_plan_without_an_end_is_refused():
+def test_a_plan_without_an_end_is_refused() -> None:
     with pytest.raises(ValueError, match="end"):
         SimulationPlan((chatwoot("http://127.0.0.1/"),))
 
 
-def test_neither_url_nor_secret_show_when_a_chatwoot_is_printed():
+def test_neither_url_nor_secret_show_when_a_chatwoot_is_printed() -> None:
     printed = repr(chatwoot("http://127.0.0.1/webhook/tok-123"))
     assert "tok-123" not in printed
     assert SECRET not in printed
 
 
-def test_emulator_and_sink_agree_on_every_event():
-    acknowledged, arrived, progress = [], [], []
+def test_emulator_and_sink_agree_on_every_event() -> None:
+    acknowledged: list[Acknowledged] = []
+    arrived: list[Arrival] = []
+    progress: list[SimulationSummary] = []
 
-    async def main():
+    async def main() -> Any:
         async with Sink(on_arrival=arrived.append) as sink:
             chatwoots = tuple(
                 chatwoot(sink.url, kind, name)
@@ -256,8 +307,8 @@ def test_emulator_and_sink_agree_on_every_event():
     assert progress[-1].sent == 3_000
 
 
-def test_a_sink_that_fails_a_share_leaves_exactly_those_events_unacknowledged():
-    async def main():
+def test_a_sink_that_fails_a_share_leaves_exactly_those_events_unacknowledged() -> None:
+    async def main() -> Any:
         async with Sink(behaviour=SinkBehaviour("fail", share=0.3, status=500)) as sink:
             summary = await simulate(SimulationPlan((chatwoot(sink.url),), events=500))
             return summary, sink.report()
@@ -269,7 +320,7 @@ def test_a_sink_that_fails_a_share_leaves_exactly_those_events_unacknowledged():
     assert (report.duplicates, report.disorder) == (0, 0)
 
 
-def post(url, body=b"{}", method="POST", **headers):
+def post(url: str, body: bytes | None = b"{}", method: str = "POST", **headers: str) -> Any:
     request = urllib.request.Request(  # noqa: S310
         url, body, {name.replace("_", "-"): value for name, value in headers.items()}, method=method
     )
@@ -281,17 +332,17 @@ def post(url, body=b"{}", method="POST", **headers):
             return error.code, error.headers, error.read()
 
 
-def with_sink(sink, visit):
+def with_sink(sink: Sink, visit: Callable[[str], Any]) -> tuple[Any, SinkReport]:
     """Run `visit(url)` in a thread while the sink listens; its result and the sink's report."""
 
-    async def main():
+    async def main() -> tuple[Any, SinkReport]:
         async with sink:
             return await asyncio.to_thread(visit, sink.url), sink.report()
 
     return run(main())
 
 
-def marked(seq, conversation=12):
+def marked(seq: int, conversation: int = 12) -> bytes:
     marker = {"comporta": {"run": "r", "seq": seq, "at_ms": 0}}
     return msgspec.json.encode(
         {
@@ -302,8 +353,8 @@ def marked(seq, conversation=12):
     )
 
 
-def test_planted_repeats_and_disorder_are_found():
-    def visit(url):
+def test_planted_repeats_and_disorder_are_found() -> None:
+    def visit(url: str) -> Any:
         for number, seq in enumerate([1, 2, 4, 3, 4, 5]):
             post(url, marked(seq), webhook_id=f"dlv_{number}", comporta_instance="loja-sp")
         post(url, marked(5), webhook_id="dlv_5", comporta_instance="loja-sp")
@@ -316,12 +367,12 @@ def test_planted_repeats_and_disorder_are_found():
     assert (report.disorder, report.missing) == (1, 0)
 
 
-def test_only_rightly_signed_deliveries_are_taken():
+def test_only_rightly_signed_deliveries_are_taken() -> None:
     now = datetime.now(UTC)
     stamp = str(int(now.timestamp()))
     right = Webhook(WHSEC).sign("dlv_1", now, "{}")
 
-    def visit(url):
+    def visit(url: str) -> Any:
         named = {"webhook_id": "dlv_1", "webhook_timestamp": stamp}
         return [
             post(url, b"{}", **named, webhook_signature=right)[0],
@@ -334,8 +385,8 @@ def test_only_rightly_signed_deliveries_are_taken():
     assert (report.arrivals, report.accepted, report.bad_signatures) == (3, 1, 2)
 
 
-def test_its_behaviour_is_changed_and_its_report_read_over_http():
-    def visit(url):
+def test_its_behaviour_is_changed_and_its_report_read_over_http() -> None:
+    def visit(url: str) -> Any:
         change = msgspec.json.encode({"mode": "fail", "status": 429, "retry_after_s": 7})
         changed = post(url + "behaviour", change, "PUT")
         refused = post(url)
@@ -354,8 +405,10 @@ def test_its_behaviour_is_changed_and_its_report_read_over_http():
 
 
 @pytest.mark.parametrize("mode", ["hang", "cut"])
-def test_a_sink_that_hangs_or_cuts_does_not_count_as_having_accepted(mode):
-    async def main():
+def test_a_sink_that_hangs_or_cuts_does_not_count_as_having_accepted(
+    mode: Literal["hang", "cut"],
+) -> None:
+    async def main() -> Any:
         async with Sink(behaviour=SinkBehaviour(mode)) as sink:
             plan = SimulationPlan((chatwoot(sink.url),), events=5, read_timeout_s=0.1)
             summary = await simulate(plan)
@@ -367,8 +420,8 @@ def test_a_sink_that_hangs_or_cuts_does_not_count_as_having_accepted(mode):
     assert summary.connection_errors == (5 if mode == "cut" else 0)
 
 
-def test_a_delayed_answer_that_nobody_waited_for_is_not_accepted():
-    async def main():
+def test_a_delayed_answer_that_nobody_waited_for_is_not_accepted() -> None:
+    async def main() -> Any:
         async with Sink(behaviour=SinkBehaviour(delay_s=600)) as sink:
             plan = SimulationPlan((chatwoot(sink.url),), events=3, read_timeout_s=0.1)
             await simulate(plan)
@@ -381,8 +434,8 @@ def test_a_delayed_answer_that_nobody_waited_for_is_not_accepted():
     assert report.unanswered == 3
 
 
-def test_what_is_not_http_is_counted_and_cut_off():
-    def visit(url):
+def test_what_is_not_http_is_counted_and_cut_off() -> None:
+    def visit(url: str) -> Any:
         port = int(url.rsplit(":", 1)[1].strip("/"))
         with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
             raw.sendall(b"\x16\x03\x01 not http\r\n\r\n")
@@ -393,8 +446,8 @@ def test_what_is_not_http_is_counted_and_cut_off():
     assert (report.malformed, report.arrivals) == (1, 0)
 
 
-def test_a_body_is_noted_byte_for_byte_even_in_many_pieces():
-    arrived = []
+def test_a_body_is_noted_byte_for_byte_even_in_many_pieces() -> None:
+    arrived: list[Arrival] = []
     body = os.urandom(3_000_000)
     _, report = with_sink(Sink(on_arrival=arrived.append), lambda url: post(url, body))
     assert arrived[0].digest == sha256(body).digest()
@@ -402,8 +455,8 @@ def test_a_body_is_noted_byte_for_byte_even_in_many_pieces():
 
 
 @pytest.mark.parametrize("keep_alive", [True, False])
-def test_the_load_generator_counts_what_the_server_saw(keep_alive):
-    async def main():
+def test_the_load_generator_counts_what_the_server_saw(keep_alive: bool) -> None:
+    async def main() -> Any:
         async with (receiver := Receiver()).listening() as url:
             bodies = [b'{"n":1}', b'{"n":2}']
             result = await hammer(url, bodies, 4, 0.3, keep_alive=keep_alive, rate=200)
@@ -416,8 +469,8 @@ def test_the_load_generator_counts_what_the_server_saw(keep_alive):
     assert {body for _, _, body in receiver.requests} == {b'{"n":1}', b'{"n":2}'}
 
 
-def test_the_load_generator_ends_with_its_bodies_and_tells_errors_by_status():
-    async def main():
+def test_the_load_generator_ends_with_its_bodies_and_tells_errors_by_status() -> None:
+    async def main() -> Any:
         receiver = Receiver(lambda number: 503 if number < 2 else 200)
         async with receiver.listening() as url:
             bodies = iter([b"{}"] * 5)
@@ -428,8 +481,8 @@ def test_the_load_generator_ends_with_its_bodies_and_tells_errors_by_status():
     assert receiver.requests[0][1]["X-Mine"] == "1"
 
 
-def test_a_stall_shows_in_an_open_loop_even_though_clients_stall_too():
-    async def main():
+def test_a_stall_shows_in_an_open_loop_even_though_clients_stall_too() -> None:
+    async def main() -> Any:
         receiver = Receiver()
         receiver.gate.clear()
         asyncio.get_running_loop().call_later(0.3, receiver.gate.set)
@@ -442,7 +495,7 @@ def test_a_stall_shows_in_an_open_loop_even_though_clients_stall_too():
     assert result.max_ms >= 250
 
 
-def test_a_sink_process_reports_when_it_is_told_to_stop():
+def test_a_sink_process_reports_when_it_is_told_to_stop() -> None:
     script = (
         "import msgspec\n"
         "from comporta.testing.sink import Sink, run_sink\n"
@@ -452,6 +505,7 @@ def test_a_sink_process_reports_when_it_is_told_to_stop():
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ
     ) as process:
+        assert process.stdout
         url = process.stdout.readline().strip()
         summary = run_simulation(SimulationPlan((chatwoot(url),), events=50))
         process.send_signal(signal.SIGTERM)

@@ -10,7 +10,9 @@ from comporta.testing.histogram import Histogram
     st.lists(st.floats(min_value=1e-6, max_value=10_000), min_size=1, max_size=200),
     st.floats(min_value=0.01, max_value=1),
 )
-def test_a_percentile_is_never_too_low_and_at_most_two_percent_too_high(durations, share):
+def test_a_percentile_is_never_too_low_and_at_most_two_percent_too_high(
+    durations: list[float], share: float
+) -> None:
     histogram = Histogram()
     for duration in durations:
         histogram.add(duration)
@@ -20,11 +22,11 @@ def test_a_percentile_is_never_too_low_and_at_most_two_percent_too_high(duration
     assert exact_ms - 0.002 <= told_ms <= exact_ms * 1.02 + 0.002
 
 
-def test_an_empty_histogram_says_zero():
+def test_an_empty_histogram_says_zero() -> None:
     assert Histogram().percentile_ms(0.99) == 0.0
 
 
-def test_the_maximum_is_exact_and_a_clock_that_went_back_counts_as_zero():
+def test_the_maximum_is_exact_and_a_clock_that_went_back_counts_as_zero() -> None:
     histogram = Histogram()
     histogram.add(-1.0)
     histogram.add(0.123456)
@@ -32,7 +34,7 @@ def test_the_maximum_is_exact_and_a_clock_that_went_back_counts_as_zero():
     assert histogram.percentile_ms(0.5) == 0.0
 
 
-def test_a_duration_beyond_all_buckets_is_still_counted():
+def test_a_duration_beyond_all_buckets_is_still_counted() -> None:
     histogram = Histogram()
     histogram.add(1e9)
     assert histogram.count == 1
