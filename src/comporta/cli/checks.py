@@ -102,12 +102,12 @@ def clock(now_s: float, newest_event_s: float | None) -> Finding:
     return ok(check, now)
 
 
-async def stores_checks(stores: Stores, now_ms: int) -> list[Finding]:
+async def stores_checks(stores: Stores, now_ms: int, lease_s: float) -> list[Finding]:
     """Everything that the open stores can tell."""
     fleet = await stores.ledger.fleet()
     newest = await stores.ledger.events(EventFilter(limit=1))
     totals = await stores.ledger.totals()
-    workers = len(await stores.state.workers(now_ms))
+    workers = len(await stores.state.workers(now_ms, lease_s))
     return [
         ok(Word("schema", _("schema")), _("current")),
         log(stores.log.health().error, await stores.log.lag()),

@@ -13,6 +13,7 @@ import typer
 
 from comporta.cli import borrowed
 from comporta.cli.desk import Desk, Opener
+from comporta.cli.exits import Exit
 from comporta.cli.screen import Screen
 from comporta.i18n import _
 
@@ -67,9 +68,13 @@ def _wrapped(function: Command) -> Command:
         opener: Opener | None = values.pop("ctx").find_root().obj
         desk = Desk(Screen(json=values.pop("json")), opener)
         values.pop("lang")  # already settled, before any text was made
-        result = function(desk, **values)
-        if inspect.iscoroutine(result):
-            asyncio.run(result)
+        try:
+            result = function(desk, **values)
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough (`comporta events | head`).
+            raise typer.Exit(Exit.OK) from None
 
     first, *last = _COMMON
     keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]

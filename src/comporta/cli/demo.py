@@ -35,6 +35,7 @@ from comporta.vault import new_token
 RATE_PER_S = 60.0
 SEND_S = 8.0
 DRAIN_S = 20.0
+CONVERSATIONS = 6
 FAILING = SinkBehaviour(mode="fail", share=0.02)
 """A few deliveries are refused, so that retries are seen at work."""
 _POLL_S = 0.1
@@ -111,7 +112,9 @@ async def _run(desk: Desk, folder: Path, seconds: float) -> Shown:
         file = folder / "fleet.toml"
         file.write_text(fleet, encoding="utf-8")
         async with gateway(folder, file, port):
-            plan = SimulationPlan(chatwoots, RATE_PER_S, duration_s=seconds, run="demo")
+            plan = SimulationPlan(
+                chatwoots, RATE_PER_S, duration_s=seconds, conversations=CONVERSATIONS, run="demo"
+            )
             with bar(desk.screen, seconds) as show:
                 began_at = time.monotonic()
                 sent = await simulate(

@@ -30,7 +30,7 @@ ASK_S = 30.0
 
 
 class Stores(Protocol):
-    """What `comporta.app.open_stores` gives."""
+    """What `comporta.stores.open_stores` gives."""
 
     @property
     def ledger(self) -> Ledger:
@@ -125,7 +125,7 @@ class Desk:
 
 
 def _open_stores(settings: "Settings") -> AbstractAsyncContextManager[Stores]:
-    from comporta.app import open_stores  # noqa: PLC0415  (brings in the engines)
+    from comporta.stores import open_stores  # noqa: PLC0415  (brings in the engines)
 
     return open_stores(settings)
 

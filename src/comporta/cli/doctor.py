@@ -53,7 +53,7 @@ async def _examine(desk: Desk) -> AsyncIterator[Finding]:
     yield checks.disk(folder)
     try:
         async with desk.stores() as stores, deadline():
-            found = await checks.stores_checks(stores, desk.now_ms())
+            found = await checks.stores_checks(stores, desk.now_ms(), desk.settings.lease_s)
     except (ComportaError, TimeoutError) as error:
         stored = Word("stores", _("stores"))
         yield Finding(stored, Level.ERROR, str(error) or _("They do not answer."))

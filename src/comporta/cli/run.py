@@ -18,8 +18,6 @@ def run(arguments: Sequence[str], opener: Opener | None = None) -> Exit:
         code = build().main(
             list(arguments), prog_name="comporta", standalone_mode=False, obj=opener
         )
-    except BrokenPipeError:
-        return Exit.OK  # whoever read the output has seen enough
     except SystemExit as end:  # the completion options of Typer end this way
         return _exit_of(end.code)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the last supervisor)

@@ -18,7 +18,7 @@ from comporta.cli.desk import Desk
 from comporta.cli.first import make_folder
 from comporta.cli.welcome import greet, watching
 from comporta.errors import ComportaError
-from comporta.i18n import _
+from comporta.i18n import _, current
 
 WORKERS_MAX = 256
 
@@ -56,6 +56,9 @@ def serve(  # noqa: PLR0913  (one parameter an option)
     for name, value in (("HOST", host), ("PORT", port), ("FLEET", fleet)):
         if value is not None:
             os.environ[f"COMPORTA_{name}"] = str(value)
+    os.environ["COMPORTA_LANG"] = current()
+    if welcome:  # what happens is shown event by event; log lines would only hide it
+        os.environ.setdefault("COMPORTA_LOG_LEVEL", "warning")
     settings = desk.settings
     _port_is_free(settings.host, settings.port)
     make_folder(desk)

@@ -27,6 +27,8 @@ from comporta.vault import new_token
 CHATWOOTS_MAX = 500
 DURATION_S = 10.0
 SOURCE = "simulated"
+SLOW_PER_S, FEW, MANY = 50.0, 2, 20
+"""Conversations at once for each Chatwoot: few at a slow rate, so that each gets somewhere."""
 FLEET_LIVE_S = 1.5
 """A change of the fleet is live in all workers within a second."""
 
@@ -79,7 +81,14 @@ async def simulate(  # noqa: PLR0913  (one parameter an option)
         every = await _local(desk, chatwoots, kind, signed=signed)
     if count is None and duration is None:
         duration = DURATION_S
-    plan = SimulationPlan(tuple(every), rate, count, duration, run=f"sim-{secrets.token_hex(4)}")
+    plan = SimulationPlan(
+        tuple(every),
+        rate,
+        count,
+        duration,
+        conversations=FEW if 0 < rate <= SLOW_PER_S else MANY,
+        run=f"sim-{secrets.token_hex(4)}",
+    )
     done = await _send(desk, plan)
     show_simulation(desk.screen, done)
     if done.accepted < done.sent:

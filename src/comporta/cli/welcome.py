@@ -4,6 +4,7 @@ It looks at the ledger from beside the gateway and is no part of it: if it fails
 """
 
 import asyncio
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from comporta.ledger.port import EventFilter, EventRow
 from comporta.urls import webhook_url
 
 STOP_S = 5.0
+DATA, PORT = Path("data"), 8001
+"""The defaults of the settings, which need not be said."""
 
 
 async def greet(desk: Desk) -> None:
@@ -40,7 +43,7 @@ async def greet(desk: Desk) -> None:
         lines.append(_("  (Chatwoot on another machine? Set COMPORTA_PUBLIC_URL to its way here.)"))
     lines += ["", _("Health:  {url}").format(url=f"{url}/health"), ""]
     lines.append(_("Try it without a Chatwoot, in another terminal:"))
-    lines += [f"  {_program()} simulate", ""]
+    lines += [f"  {_surroundings(desk)}{_program()} simulate", ""]
     lines.append(_("Accepted events appear here. Ctrl-C ends the gateway."))
     desk.screen.say("\n".join(lines))
 
@@ -58,6 +61,17 @@ def _program() -> str:
     """How this program was called, for the commands that it proposes."""
     called = Path(sys.argv[0])
     return sys.argv[0] if called.name == "comporta" else "comporta"
+
+
+def _surroundings(desk: Desk) -> str:
+    """What another terminal has to be told so that it means the same gateway."""
+    settings = desk.settings
+    words = ""
+    if settings.data != DATA:
+        words += f"COMPORTA_DATA={shlex.quote(str(settings.data))} "
+    if settings.port != PORT:
+        words += f"COMPORTA_PORT={settings.port} "
+    return words
 
 
 @contextmanager

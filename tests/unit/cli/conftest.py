@@ -154,8 +154,9 @@ class FakeState:
         assert before_id is None
         return self.refused[:limit]
 
-    async def workers(self, now_ms: int) -> list[WorkerRow]:
+    async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
         assert now_ms > 0
+        assert lease_s > 0
         return self.alive
 
 
