@@ -155,6 +155,20 @@ def test_what_came_in_can_be_asked_for_and_redriven(tmp_path: Path) -> None:
         again = data_of("replay", "--event", event["id"], "--yes", env=env)
         assert again["replayed"] == 1
         assert any(one["replay"] for one in data_of("deliveries", env=env))
+    with running("events", "--follow", "--since", "1h", env=env) as following:
+        following.until(event["id"])
+        assert following.interrupted() == 130
+        assert "Traceback" not in following.said
+
+
+def test_several_workers_run_under_one_command_and_end_together(tmp_path: Path) -> None:
+    env = environment(tmp_path / "data", COMPORTA_PORT=str(free_port()))
+    with running("serve", "--workers", "2", "--welcome", "--json", env=env) as gateway:
+        url = gateway.until(r'"webhook_urls":\["([^"]+)"\]')[1]
+        _wait_until_ready(env)
+        assert data_of("simulate", "--webhook-url", url, "--count", "5", env=env)["accepted"] == 5
+        gateway.until('"event_type":"contact_created"')
+        assert gateway.interrupted() == 0
 
 
 def test_the_demo_loses_nothing(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import msgspec
 
 from comporta.cli.names import Names
-from comporta.cli.screen import Row, Screen, in_words
+from comporta.cli.screen import Row, Screen, in_json, in_words
 from comporta.cli.views import attempt_cells, delivery_cells, event_cells, event_columns
 from comporta.i18n import _
 from comporta.ledger.port import DeliveryFilter, EventDetail, Ledger
 
 DELIVERIES_MAX = 100
+ANSWER_LETTERS_MAX = 200
 BODY_LETTERS_MAX = 20_000
 """Of the body on screen; `--body` gives all of it."""
 
@@ -73,12 +74,14 @@ def _story(story: Row) -> list[str]:
 
 def _attempt(attempt: Row) -> str:
     outcome = f"HTTP {attempt['status']}" if attempt["status"] else in_words(attempt["error"])
-    return _("{at}    attempt {number}: {outcome}, {duration} ms").format(
+    line = _("{at}    attempt {number}: {outcome}, {duration} ms").format(
         at=in_words(attempt["started_at"]),
         number=attempt["number"],
         outcome=outcome,
         duration=in_words(attempt["duration_ms"]),
     )
+    answer = in_words(in_json(attempt["response"]))
+    return f"{line}  {answer[:ANSWER_LETTERS_MAX]}".rstrip()
 
 
 def _body(body: bytes | None) -> str:

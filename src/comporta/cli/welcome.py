@@ -16,7 +16,7 @@ from comporta.cli.desk import Desk, deadline
 from comporta.cli.first import INSTANCE, first_instance, new_token_hint
 from comporta.cli.following import POLL_S, Follower
 from comporta.cli.names import Names
-from comporta.cli.screen import Column, Instant
+from comporta.cli.screen import Column, Instant, Row
 from comporta.cli.views import event_cells, event_columns
 from comporta.errors import ComportaError
 from comporta.fleet.parse import load
@@ -38,6 +38,10 @@ async def greet(desk: Desk) -> None:
             await stores.fleet.apply(load(settings.fleet, stores.vault), desk.who)
         plan = await first_instance(stores, INSTANCE, desk.who)
     url = settings.shown_url
+    if desk.screen.json:
+        urls = [webhook_url(url, one.token) for one in plan.shown] if plan else []
+        _object(desk, {"webhook_urls": urls, "health_url": f"{url}/health"})
+        return
     lines = [f"Comporta {comporta.__version__}", "", *_webhook(plan, url)]
     if plan and not settings.public_url:
         lines.append(_("  (Chatwoot on another machine? Set COMPORTA_PUBLIC_URL to its way here.)"))
@@ -46,6 +50,10 @@ async def greet(desk: Desk) -> None:
     lines += [f"  {_surroundings(desk)}{_program()} simulate", ""]
     lines.append(_("Accepted events appear here. Ctrl-C ends the gateway."))
     desk.screen.say("\n".join(lines))
+
+
+def _object(desk: Desk, data: Row) -> None:
+    desk.screen.line([Column(key, "") for key in data], data)
 
 
 def _webhook(plan: Plan | None, url: str) -> list[str]:

@@ -84,7 +84,7 @@ def test_an_event_is_shown_with_its_deliveries_and_every_attempt(comporta: Any) 
     out = comporta("event", "show", EVT).out
     assert "accepted" in out
     assert f"delivery {DLV} to crm: scheduled (connection refused)" in out
-    assert "attempt 1: HTTP 503, 12.5 ms" in out
+    assert "attempt 1: HTTP 503, 12.5 ms  busy" in out
     assert "attempt 2: connection refused, 3 ms" in out
     assert '  "event": "message_created",' in out
 
