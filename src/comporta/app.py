@@ -66,7 +66,6 @@ class Gateway:
             ring=self._ring,
             tally=tally,
             body_bytes_max=settings.body_bytes_max,
-            body_timeout_s=settings.body_timeout_s,
             now_ms=_now_ms,
         )
         self.control: ASGIApp = control_app(self._health, self._metrics)
@@ -139,7 +138,7 @@ class Gateway:
         while True:
             try:
                 await self._dispatcher.run()
-            except Exception:
+            except Exception:  # noqa: BLE001  (a supervisor: recorded, and done again)
                 _log.exception("dispatch.failed")
                 self._dispatcher = self._new_dispatcher()
                 await asyncio.sleep(RESTART_S)
@@ -148,14 +147,16 @@ class Gateway:
         """Forget what is older than the retention, in small steps, in one worker."""
         while True:
             await asyncio.sleep(PRUNE_PERIOD_S)
-            if not self._dispatcher.owns(0):
-                continue
-            before_ms = _now_ms() - self._settings.retention_days * _DAY_MS
-            try:
-                while await self._stores.ledger.prune(before_ms, PRUNE_STEP) == PRUNE_STEP:
-                    await asyncio.sleep(0)
-            except StoreUnavailableError as error:
-                _log.error("events.not_pruned", error=str(error))
+            if self._dispatcher.owns(0):
+                await self._prune_all()
+
+    async def _prune_all(self) -> None:
+        before_ms = _now_ms() - self._settings.retention_days * _DAY_MS
+        try:
+            while await self._stores.ledger.prune(before_ms, PRUNE_STEP) == PRUNE_STEP:
+                await asyncio.sleep(0)
+        except StoreUnavailableError as error:
+            _log.error("events.not_pruned", error=str(error))
 
     # Telemetry
 

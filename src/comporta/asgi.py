@@ -12,6 +12,8 @@ from comporta.errors import ConfigError
 from comporta.settings import Settings
 from comporta.telemetry import logs
 
+SWITCH_S = 0.001
+
 try:
     settings = Settings()
 except ConfigError as error:
@@ -21,5 +23,7 @@ except ConfigError as error:
 
 i18n.use(settings.language)
 logs.configure(settings.log_level)
-serving.bound_heads(settings.head_timeout_s)
+serving.bound_requests(settings.head_timeout_s, settings.body_timeout_s)
+# The loop must not wait for a writer thread's turn to end: with 5 ms a turn it would, often.
+sys.setswitchinterval(SWITCH_S)
 app = create_app(settings)

@@ -1,4 +1,4 @@
-"""The routes for people, load balancers and Prometheus: `/health`, `/livez`, `/readyz`, `/metrics`."""
+"""The routes for people, balancers and Prometheus: `/health`, `/livez`, `/readyz`, `/metrics`."""
 
 from collections.abc import Awaitable, Callable
 

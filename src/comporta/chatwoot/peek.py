@@ -1,8 +1,8 @@
 """A glance into a body: the few fields that routing needs, decoded without building the rest.
 
-A typed partial decode costs about two microseconds. Chatwoot's versions and forks differ in shape, so
-a body that is a JSON object but does not fit the types falls back to a tolerant look; only what is
-not a JSON object at all is refused.
+A typed partial decode costs about two microseconds. Chatwoot's versions and forks differ in shape,
+so a body that is a JSON object but does not fit the types falls back to a tolerant look; only what
+is not a JSON object at all is refused.
 """
 
 import json

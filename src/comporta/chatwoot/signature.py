@@ -28,6 +28,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 def verify(  # noqa: PLR0913  (these are what a signature is made of)
     secrets: Sequence[bytes],
+    *,
     timestamp: str,
     signature: str,
     body: bytes,

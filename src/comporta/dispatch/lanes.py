@@ -150,7 +150,7 @@ class Lanes:
         return None
 
     def hungry(self, destination_id: str, lanes_max: int) -> dict[LaneKey, int]:
-        """Up to `lanes_max` lanes that want a refill, and after which id. Answer with `refilled`."""
+        """Up to `lanes_max` lanes that want a refill, and after which id; then call `refilled`."""
         wanted: dict[LaneKey, int] = {}
         while self._hungry and len(wanted) < lanes_max and self.held < self._held_max:
             place = self._hungry.popleft()

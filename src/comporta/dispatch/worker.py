@@ -109,6 +109,7 @@ class Dispatcher:
             self._stop(partition)
         try:
             async with asyncio.timeout(within_s):
+                # Many things end at different times; looking now and then is the simple way.
                 while any(outlet.in_flight for outlet in self._outlets.values()) or self._outcomes:
                     await asyncio.sleep(0.02)
         except TimeoutError:

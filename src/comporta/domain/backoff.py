@@ -1,8 +1,8 @@
 """How long to wait before the next attempt: the schedule's wait with full jitter.
 
-Full jitter (a uniform draw between zero and the wait) spreads the retries of many lanes evenly after
-an outage. A destination's `Retry-After` wins where it asks for more, clamped so that a wrong header
-cannot park a lane for ever.
+Full jitter (a uniform draw between zero and the wait) spreads the retries of many lanes evenly
+after an outage. A destination's `Retry-After` wins where it asks for more, clamped so that a wrong
+header cannot park a lane for ever.
 """
 
 DEFAULT_WAITS_S: tuple[float, ...] = (5.0, 30.0, 300.0, 1800.0, 7200.0, 18000.0)

@@ -1,8 +1,8 @@
 """When two events are the same one, sent twice.
 
-Chatwoot repeats a delivery under the same `X-Chatwoot-Delivery` (a bot's retry, a re-queued job), and
-sends an identical body under a new one (a listener that ran twice). Both keys are kept for a window.
-Typing events legitimately repeat with identical bodies, so theirs is short.
+Chatwoot repeats a delivery under the same `X-Chatwoot-Delivery` (a bot's retry, a re-queued job),
+and sends an identical body under a new one (a listener that ran twice). Both keys are kept for a
+window. Typing events legitimately repeat with identical bodies, so theirs is short.
 """
 
 from hashlib import blake2b

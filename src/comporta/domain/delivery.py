@@ -72,6 +72,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 GONE = 410
+SUCCESS = 2
+"""Hundreds of a status."""
 
 
 def judge(result: AttemptResult, attempts: int, waits_s: tuple[float, ...], draw: float) -> Verdict:
@@ -83,7 +85,7 @@ def judge(result: AttemptResult, attempts: int, waits_s: tuple[float, ...], draw
         waits_s: the destination's retry schedule, seconds.
         draw: a random number for the jitter, 0 ≤ draw < 1.
     """
-    if result.status is not None and 200 <= result.status < 300:
+    if result.status is not None and result.status // 100 == SUCCESS:
         return Verdict(DeliveryState.DELIVERED)
     if result.status == GONE:
         # Kept open, not dead: a person decides whether the destination comes back.

@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Fields(msgspec.Struct, frozen=True, gc=False):
-    """What routes may ask of an event, with Chatwoot's shapes made level. None: not in the event."""
+    """What routes may ask of an event, Chatwoot's shapes made level. None: not in the event."""
 
     inbox_id: int | None = None
     account_id: int | None = None

@@ -1,7 +1,7 @@
 """The fleet: instances with their sources, destinations, and the routes between them.
 
-The fleet is one versioned document. It is replaced as a whole, so a change is either live everywhere
-or nowhere. Tokens are kept as digests; secrets are sealed (see `comporta.vault`).
+The fleet is one versioned document. It is replaced as a whole, so a change is either live
+everywhere or nowhere. Tokens are kept as digests; secrets are sealed (see `comporta.vault`).
 """
 
 from enum import StrEnum

@@ -1,8 +1,8 @@
 """Which partition and which lane an event belongs to.
 
-The account is left out of the partition on purpose: before Chatwoot 4.14.2 conversation events carry
-none, and all events of a conversation must meet in one partition to be kept in order. It does count
-for the lane, where what is missing can be filled in from the source's other events.
+The account is left out of the partition on purpose: before Chatwoot 4.14.2 conversation events
+carry none, and all events of a conversation must meet in one partition to be kept in order. It does
+count for the lane, where what is missing can be filled in from the source's other events.
 """
 
 from hashlib import blake2b

@@ -1,1 +1,1 @@
-"""What the engines on SQLite share: opening a file safely, group commit, checkpoints, migrations."""
+"""What the engines on SQLite share: safe opening, group commit, checkpoints, migrations."""

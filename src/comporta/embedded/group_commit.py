@@ -1,10 +1,10 @@
 """Group commit: many durable writes for the price of one, on a thread of its own.
 
 Callers on the event loop hand over items and get a future each. The writer thread takes whatever is
-waiting, writes it in one transaction, syncs once, and only then resolves the futures. While it syncs,
-the next group gathers, so the group grows with the load by itself and a slow disk costs latency, not
-throughput. It is one of the two supervisors of the house: a failing file fails the group's futures,
-is reported by `error`, and is opened anew for the next group; the thread lives.
+waiting, writes it in one transaction, syncs once, and only then resolves the futures. While it
+syncs, the next group gathers, so the group grows with the load by itself and a slow disk costs
+latency, not throughput. It is one of the two supervisors of the house: a failing file fails the
+group's futures, is reported by `error`, and is opened anew for the next group; the thread lives.
 """
 
 import asyncio
@@ -19,22 +19,23 @@ import apsw
 
 from comporta.embedded.connection import unavailable
 from comporta.embedded.gate import Gate, gate_of
+from comporta.embedded.rows import transaction
 from comporta.errors import StoreError, StoreUnavailableError
 from comporta.i18n import _
 
-Item = TypeVar("Item", contravariant=True)
+Item_contra = TypeVar("Item_contra", contravariant=True)
 T = TypeVar("T")
 
 PROBE_PERIOD_S = 1.0
 """How often a file that failed is tried again while nobody writes."""
 
 
-class Session(Protocol[Item]):
+class Session(Protocol[Item_contra]):
     """An open file, as the writer needs it."""
 
     connection: apsw.Connection
 
-    def write(self, items: Sequence[Item]) -> list[object]:
+    def write(self, items: Sequence[Item_contra]) -> list[object]:
         """Write a group inside the open transaction; a result, or an exception, for each item.
 
         An empty group is a probe: write something, to find out whether writing works again.
@@ -170,14 +171,8 @@ class GroupCommit(Generic[T]):
         session = self._live_session()  # before the gate: a migration takes it, too
         with self._gate.turn():
             started = time.perf_counter()
-            session.connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(session.connection):
                 results = session.write(items)
-                session.connection.execute("COMMIT")
-            except BaseException:
-                if session.connection.in_transaction:
-                    session.connection.execute("ROLLBACK")
-                raise
         if self._observe is not None:
             self._observe(len(items), time.perf_counter() - started)
         return results

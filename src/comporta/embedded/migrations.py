@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 
 from comporta.embedded.gate import gate_of
+from comporta.embedded.rows import one, transaction
 from comporta.errors import SchemaTooNewError
 from comporta.i18n import _
 
@@ -35,18 +36,13 @@ def migrate(connection: apsw.Connection, path: Path, package: str, prefix: str) 
         return
     with gate_of(path).turn():
         for number in range(_version(connection) + 1, newest + 1):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(connection):
                 connection.execute(steps[number])
                 connection.execute(f"PRAGMA user_version={number}")
-                connection.execute("COMMIT")
-            except apsw.Error:
-                connection.execute("ROLLBACK")
-                raise
 
 
 def _version(connection: apsw.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    return int(one(connection, "PRAGMA user_version")[0])
 
 
 def _steps(package: str, prefix: str) -> dict[int, str]:

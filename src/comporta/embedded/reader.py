@@ -1,4 +1,4 @@
-"""Reading a SQLite file on a thread of its own, one connection, opened anew when the file changes."""
+"""Reading a SQLite file on a thread of its own; it is opened anew when the file changes."""
 
 import asyncio
 from collections.abc import Callable

@@ -72,10 +72,12 @@ class Upkeep:
                 self.error = ""
             except apsw.Error as error:
                 self.error = explain(error, self._path)
-                connection = self._drop(connection)
+                self._drop(connection)
+                connection = None
             except OSError as error:
                 self.error = str(error)
-                connection = self._drop(connection)
+                self._drop(connection)
+                connection = None
         self._drop(connection)
         gate.close()
         role.close()

@@ -1,6 +1,6 @@
 """The decision about one webhook call: who is it, is it genuine, what is it, is it stored.
 
-`accept` takes what any HTTP front can give (method, path, query, headers, and a way to read the body)
+`accept` takes what any HTTP front can give (method, path, query, headers, a way to read the body)
 and returns an answer; the ASGI endpoint is one such front. Nothing here asks the ledger.
 """
 
@@ -26,33 +26,18 @@ from comporta.telemetry.tally import Tally
 ROOM_WAIT_S = 4.0
 """Chatwoot gives up after 5 s: until then there is hope for room."""
 ROOM_POLL_S = 0.01
-RETRY_AFTER_S = 3
 _NOBODY = (b"nobody's secret, for the time it takes",)
 RawHeaders = Iterable[tuple[bytes, bytes]]
+ReadBody = Callable[[], Awaitable[bytes]]
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What to tell the caller. Without a problem: accepted."""
+class RefusedError(Exception):
+    """The call is refused, and why. Raised by the steps of `accept`, and by a reader of bodies."""
 
-    problem: Problem | None = None
-    reason: str = ""
-    source_id: str = ""
-    language: str = ""
-
-
-class BodyTooLargeError(Exception):
-    """Raised by the reader of a body that goes beyond the limit."""
-
-
-class BodyTooSlowError(Exception):
-    """Raised by the reader of a body that does not arrive in time."""
-
-
-class CallerLeftError(Exception):
-    """Raised by the reader of a body whose sender has hung up."""
-
-
-ACCEPTED = Answer()
+    def __init__(self, problem: Problem, reason: str = "") -> None:
+        super().__init__(problem.title)
+        self.problem, self.reason = problem, reason
+        self.source_id = ""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -79,50 +64,77 @@ class Ingest:
         self._log, self._directory, self._limits, self._tally = log, directory, limits, tally
 
     async def accept(
-        self,
-        method: str,
-        path: str,
-        query: bytes,
-        headers: RawHeaders,
-        read: Callable[[], Awaitable[bytes]],
-    ) -> Answer:
-        """Decide about one call; when it says accepted, the event is durable.
+        self, method: str, path: str, query: bytes, headers: RawHeaders, read: ReadBody
+    ) -> None:
+        """Take one call in; when this returns, the event is durable.
 
         Args:
             method: "POST" is the only good one.
             path: `/webhook`, `/webhook/TOKEN`, with or without a slash at the end.
             query: the raw query string.
             headers: raw, names in lower case.
-            read: reads the body; raises one of the errors above.
+            read: reads the body within its bounds.
+
+        Raises:
+            RefusedError: nothing is stored, as far as can be told.
         """
         started = time.perf_counter()
         if method != "POST":
-            return Answer(problems.BAD_METHOD)
+            raise RefusedError(problems.BAD_METHOD)
         request = Request(headers)
         token = request.token(path, query)
         caller = self._directory().find(token) if 0 < len(token) <= TOKEN_CHARS_MAX else None
-        source_id = caller.source_id if caller else ""
-
-        def refuse(problem: Problem, reason: str = "") -> Answer:
-            return Answer(problem, reason, source_id, request.accept_language)
-
-        if (request.content_length or 0) > self._limits.body_bytes_max:
-            return refuse(problems.TOO_LARGE)
         try:
+            self._check_length(request)
             body = await read()
-        except BodyTooLargeError:
-            return refuse(problems.TOO_LARGE)
-        except BodyTooSlowError:
-            return refuse(problems.TOO_SLOW)
-        now_s = time.time()
-        problem, reason = self._check(request, token, caller, body, now_s)
-        if problem is not None or caller is None:
-            return refuse(problem or problems.UNKNOWN_TOKEN, reason)
+            now_s = time.time()
+            caller = self._check(request, token, caller, body, now_s)
+            record = self._record(request, caller, body, now_s)
+            await self._store(record, caller)
+        except RefusedError as refusal:
+            refusal.source_id = caller.source_id if caller else ""
+            raise
+        self._tally.events_accepted.add((caller.instance_name, record.event_type))
+        self._tally.accepted_bytes.add((caller.instance_name,), len(body))
+        self._tally.ack_seconds.observe(time.perf_counter() - started)
+
+    def _check_length(self, request: Request) -> None:
+        if request.content_length > self._limits.body_bytes_max:
+            raise RefusedError(problems.TOO_LARGE)
+
+    def _check(
+        self, request: Request, token: str, caller: Caller | None, body: bytes, now_s: float
+    ) -> Caller:
+        """Who it is, if it is who it says. An unknown token costs the time of a wrong signature."""
+        if not token:
+            raise RefusedError(problems.NO_TOKEN)
+        secrets = caller.secrets if caller else _NOBODY
+        if secrets:
+            fault = verify(
+                secrets,
+                timestamp=request.header(b"x-chatwoot-timestamp"),
+                signature=request.header(b"x-chatwoot-signature"),
+                body=body,
+                now_s=now_s,
+                tolerance_s=self._limits.signature_tolerance_s,
+            )
+            if caller is not None and fault is not None:
+                raise RefusedError(problems.BAD_SIGNATURE, fault.value)
+        if caller is None:
+            raise RefusedError(problems.UNKNOWN_TOKEN)
+        instance = request.header(b"x-chatwoot-instance-id")
+        if instance and instance not in (caller.instance_name, caller.instance_id):
+            raise RefusedError(problems.WRONG_INSTANCE)
+        if not request.is_json:
+            raise RefusedError(problems.NOT_JSON_TYPE)
+        return caller
+
+    def _record(self, request: Request, caller: Caller, body: bytes, now_s: float) -> Record:
         try:
             seen = peek(body)
         except NotAnObjectError as error:
-            return refuse(problems.BAD_JSON, str(error))
-        record = Record(
+            raise RefusedError(problems.BAD_JSON, str(error)) from error
+        return Record(
             partition=partition_of(caller.instance_id, seen.subject, self._log.partitions),
             accepted_at_ms=int(now_s * 1000),
             instance_id=caller.instance_id,
@@ -134,60 +146,27 @@ class Ingest:
             headers=request.kept,
             body=body,
         )
-        overload = problems.BUSY if caller.kind is SourceKind.AGENT_BOT else problems.CANNOT_STORE
-        if self._full and not await self._room(caller.kind):
-            return refuse(overload)
+
+    async def _store(self, record: Record, caller: Caller) -> None:
+        """Append; where that fails, answer so that Chatwoot sends again what it can send again."""
+        is_bot = caller.kind is SourceKind.AGENT_BOT
         try:
+            if self._full and (is_bot or not await self._room()):
+                raise RefusedError(problems.BUSY if is_bot else problems.CANNOT_STORE)
             await self._log.append(record)
         except StoreError as error:
-            return refuse(overload, str(error))
-        self._count(caller, seen.event_type, len(body), time.perf_counter() - started)
-        return ACCEPTED
-
-    def _check(
-        self, request: Request, token: str, caller: Caller | None, body: bytes, now_s: float
-    ) -> tuple[Problem | None, str]:
-        """Whether the call is who it says it is. An unknown token costs the time of a known one."""
-        if not token:
-            return problems.NO_TOKEN, ""
-        secrets = caller.secrets if caller else _NOBODY
-        if secrets:
-            fault = verify(
-                secrets,
-                request.timestamp,
-                request.signature,
-                body,
-                now_s,
-                self._limits.signature_tolerance_s,
-            )
-            if caller is None:
-                return problems.UNKNOWN_TOKEN, ""
-            if fault is not None:
-                return problems.BAD_SIGNATURE, fault.value
-        if caller is not None and request.instance not in (
-            "",
-            caller.instance_name,
-            caller.instance_id,
-        ):
-            return problems.WRONG_INSTANCE, ""
-        return (None, "") if request.is_json else (problems.NOT_JSON_TYPE, "")
+            problem = problems.BUSY if is_bot else problems.CANNOT_STORE
+            raise RefusedError(problem, str(error)) from error
 
     @property
     def _full(self) -> bool:
         return self._log.pending_bytes > self._limits.pending_bytes_max
 
-    async def _room(self, kind: SourceKind) -> bool:
-        """Wait until there is room. A bot is sent away at once: Chatwoot sends it again."""
-        if kind is SourceKind.AGENT_BOT:
-            return False
+    async def _room(self) -> bool:
+        """Wait until there is room; False if there is none in time."""
         deadline = time.monotonic() + ROOM_WAIT_S
         while self._full:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(ROOM_POLL_S)
         return True
-
-    def _count(self, caller: Caller, event_type: str, size: int, seconds: float) -> None:
-        self._tally.events_accepted.add((caller.instance_name, event_type))
-        self._tally.accepted_bytes.add((caller.instance_name,), size)
-        self._tally.ack_seconds.observe(seconds)

@@ -23,6 +23,11 @@ class Problem(msgspec.Struct, frozen=True):
     title: str
     detail: str
 
+    @property
+    def name(self) -> str:
+        """The type's last part, for metrics."""
+        return self.type.rpartition("/")[2]
+
 
 BAD_JSON = Problem(
     400, "/problems/not-json", _("The body is not a JSON object"), _("Send one JSON object.")
@@ -60,11 +65,11 @@ BAD_METHOD = Problem(
     _("Only POST is accepted here"),
     _("Chatwoot sends webhooks with POST; a browser shows /health instead."),
 )
-TOO_SLOW = Problem(
+INCOMPLETE = Problem(
     408,
-    "/problems/too-slow",
-    _("The body did not arrive in time"),
-    _("Send it faster, or raise body_timeout_s."),
+    "/problems/incomplete",
+    _("The caller hung up, or was too slow, before its body was complete"),
+    _("Send the whole body at once."),
 )
 TOO_LARGE = Problem(
     413,

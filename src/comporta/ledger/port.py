@@ -210,7 +210,7 @@ class Ledger(Protocol):
         An entry at or before its partition's offset is passed over, so nothing is taken twice.
 
         Args:
-            tokens: partition → fencing token of the caller's lease, for every partition in `events`.
+            tokens: partition → fencing token, for every partition in `events`.
             events: in log order within each partition.
             now_ms: Unix milliseconds.
         """

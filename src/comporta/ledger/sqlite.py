@@ -20,6 +20,7 @@ from comporta.embedded.connection import check_library, connect
 from comporta.embedded.group_commit import GroupCommit
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
+from comporta.embedded.rows import every, one
 from comporta.embedded.upkeep import Upkeep
 from comporta.errors import ComportaError, ConflictError
 from comporta.i18n import _
@@ -59,11 +60,13 @@ class _Session:
         return [self._run(job) for job in jobs]
 
     def _run(self, job: Job) -> object:
+        result: object = None
         try:
             with self.connection:  # a savepoint
-                return job(self.connection)
+                result = job(self.connection)
         except ComportaError as error:
             return error
+        return result
 
 
 class SqliteLedger:
@@ -93,7 +96,7 @@ class SqliteLedger:
     async def open(self) -> None:
         """See the port."""
         check_library(apsw.sqlite_lib_version())
-        await self._reader.run(lambda connection: None)
+        await self._reader.run(_ready)
         self._writer.start()
         self._upkeep.start()
 
@@ -151,7 +154,7 @@ class SqliteLedger:
 
     async def source_accounts(self) -> dict[str, int]:
         """See the port."""
-        return await self._reader.run(lambda c: dict(c.execute(SQL["source_accounts"]).fetchall()))
+        return await self._reader.run(lambda c: dict(every(c, SQL["source_accounts"])))
 
     async def nudges(self, after: int) -> tuple[int, list[LaneKey]]:
         """See the port."""
@@ -208,12 +211,16 @@ def _open(path: Path) -> apsw.Connection:
     return connection
 
 
+def _ready(_connection: apsw.Connection) -> None:
+    """Opening the connection was all."""
+
+
 def _fleet_version(connection: apsw.Connection) -> int:
-    return int(connection.execute(SQL["fleet_version"]).fetchone()[0])
+    return int(one(connection, SQL["fleet_version"])[0])
 
 
 def _fleet(connection: apsw.Connection) -> Fleet:
-    row = connection.execute(SQL["fleet_document"]).fetchone()
+    row = one(connection, SQL["fleet_document"])
     return Fleet() if row is None else msgspec.json.decode(row[0], type=Fleet)
 
 
@@ -227,7 +234,7 @@ def _replace_fleet(connection: apsw.Connection, fleet: Fleet, who: str, summary:
 
 def _nudges(connection: apsw.Connection, after: int) -> tuple[int, list[LaneKey]]:
     if after < 0:
-        return int(connection.execute(SQL["last_nudge"]).fetchone()[0]), []
-    rows = connection.execute(SQL["nudges"], (after,)).fetchall()
+        return int(one(connection, SQL["last_nudge"])[0]), []
+    rows = every(connection, SQL["nudges"], (after,))
     last = rows[-1][0] if rows else after
     return last, [LaneKey(*row[1:]) for row in rows]

@@ -5,6 +5,7 @@ named in the answer: its new owner has it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import apsw
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from comporta.domain.dedupe import DEFAULT_WINDOW_S, keys_of
 from comporta.domain.delivery import Delivery, Outcome
 from comporta.domain.ids import IdMaker, millis_of
+from comporta.embedded.rows import every, one
 from comporta.errors import FencedError
 from comporta.i18n import _
 from comporta.ledger.port import Claim, LaneKey, NewEvent, OpenLane, Recorded
@@ -24,7 +26,7 @@ SEEN_A_STEP = 64
 
 def claim(connection: apsw.Connection, partition: int, token: int) -> Claim:
     """See the port."""
-    row = connection.execute(SQL["partition"], (partition,)).fetchone()
+    row = one(connection, SQL["partition"], (partition,))
     if row is not None and row[0] > token:
         raise FencedError(
             _("Partition {partition} belongs to another worker now.").format(partition=partition)
@@ -32,8 +34,8 @@ def claim(connection: apsw.Connection, partition: int, token: int) -> Claim:
     connection.execute(SQL["claim_partition"], (partition, token))
     lanes = tuple(
         OpenLane(LaneKey(partition, destination_id, lane), due_at_ms)
-        for destination_id, lane, _head, due_at_ms in connection.execute(
-            SQL["open_lanes"], (partition,)
+        for destination_id, lane, _head, due_at_ms in every(
+            connection, SQL["open_lanes"], (partition,)
         )
     )
     return Claim(row[1] if row else 0, lanes)
@@ -47,7 +49,7 @@ def record(
     window_s: float = DEFAULT_WINDOW_S,
 ) -> Recorded:
     """See the port."""
-    places = {p: connection.execute(SQL["partition"], (p,)).fetchone() for p in tokens}
+    places = {p: one(connection, SQL["partition"], (p,)) for p in tokens}
     fenced = frozenset(p for p, row in places.items() if row is None or row[0] != tokens[p])
     scribe = _Scribe(connection, places, now_ms, window_s)
     for event in events:
@@ -155,9 +157,7 @@ class _Scribe:
             record.body,
             self._window_s,
         ):
-            found = self._cursor.execute(
-                SQL["seen"], (self._bucket, self._bucket - 1, key.key)
-            ).fetchone()[0]
+            found = one(self._cursor, SQL["seen"], (self._bucket, self._bucket - 1, key.key))[0]
             if found is not None and self._now_ms - millis_of(found) <= key.window_s * 1000:
                 original = found
             else:
@@ -178,7 +178,7 @@ def settle(
 
 
 def _fenced(connection: apsw.Connection, tokens: Mapping[int, int]) -> frozenset[int]:
-    rows = ((p, connection.execute(SQL["partition"], (p,)).fetchone()) for p in tokens)
+    rows = ((p, one(connection, SQL["partition"], (p,))) for p in tokens)
     return frozenset(p for p, row in rows if row is None or row[0] != tokens[p])
 
 
@@ -230,9 +230,8 @@ def refill(
     """See the port."""
     found: list[Delivery] = []
     for key, after in lanes:
-        rows = connection.execute(
-            SQL["refill"], (key.partition, key.destination_id, key.lane, after, each_max)
-        )
+        values = (key.partition, key.destination_id, key.lane, after, each_max)
+        rows = every(connection, SQL["refill"], values)
         found.extend(_row_delivery(row) for row in rows)
     return found
 
@@ -240,7 +239,7 @@ def refill(
 _decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 
 
-def _row_delivery(row: tuple[object, ...]) -> Delivery:
-    *start, headers, body = row
-    ids, rest = start[:7], start[7:]
-    return Delivery(*ids, *rest, _decode_headers(headers), body)  # type: ignore[arg-type]
+def _row_delivery(row: Sequence[Any]) -> Delivery:
+    values = list(row)
+    values[10] = _decode_headers(values[10])
+    return Delivery(*values)

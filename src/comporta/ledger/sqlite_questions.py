@@ -1,12 +1,14 @@
 """What people ask of the SQLite ledger, and what they put back: plain functions on a connection."""
 
 from collections.abc import Callable
+from typing import Any
 
 import apsw
 import msgspec
 
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.ids import IdMaker, first_at, millis_of
+from comporta.embedded.rows import every, one
 from comporta.ledger.port import (
     AttemptRow,
     DeliveryFilter,
@@ -33,7 +35,8 @@ Row = tuple[int, int, str, int, int, str]
 def events(connection: apsw.Connection, which: EventFilter) -> list[EventRow]:
     """See the port."""
     conversation = which.conversation_id
-    rows = connection.execute(
+    rows = every(
+        connection,
         SQL["events"],
         {
             "instance_id": which.instance_id,
@@ -49,17 +52,17 @@ def events(connection: apsw.Connection, which: EventFilter) -> list[EventRow]:
 
 def event(connection: apsw.Connection, event_id: int) -> EventDetail | None:
     """See the port."""
-    row = connection.execute(SQL["event"], (event_id,)).fetchone()
+    row = one(connection, SQL["event"], (event_id,))
     if row is None:
         return None
     headers = msgspec.json.decode(row[11], type=tuple[tuple[str, str], ...])
     return EventDetail(_event_row(row[:11]), headers, row[12])
 
 
-def _event_row(row: tuple[object, ...]) -> EventRow:
+def _event_row(row: tuple[Any, ...]) -> EventRow:
     values = list(row)
     values[7] = bool(values[7])
-    return EventRow(*values)  # type: ignore[arg-type]
+    return EventRow(*values)
 
 
 def deliveries(connection: apsw.Connection, which: DeliveryFilter) -> list[DeliveryRow]:
@@ -67,26 +70,25 @@ def deliveries(connection: apsw.Connection, which: DeliveryFilter) -> list[Deliv
     where, values = _where(which)
     if which.before_id is not None:
         where, values = f"{where} AND d.id < ?", [*values, which.before_id]
-    rows = connection.execute(
+    rows = every(
+        connection,
         f"SELECT {_DELIVERY_COLUMNS}{_DELIVERIES_FROM} WHERE {where} ORDER BY d.id DESC LIMIT ?",
         [*values, which.limit],
     )
     return [_delivery_row(row) for row in rows]
 
 
-def _delivery_row(row: tuple[object, ...]) -> DeliveryRow:
+def _delivery_row(row: tuple[Any, ...]) -> DeliveryRow:
     values = list(row)
     values[6] = DeliveryState(str(values[6]))
     values[11] = bool(values[11])
-    return DeliveryRow(*values)  # type: ignore[arg-type]
+    return DeliveryRow(*values)
 
 
 def count(connection: apsw.Connection, which: DeliveryFilter) -> int:
     """See the port."""
     where, values = _where(which)
-    return int(
-        connection.execute(f"SELECT count(*){_DELIVERIES_FROM} WHERE {where}", values).fetchone()[0]
-    )
+    return int(one(connection, f"SELECT count(*){_DELIVERIES_FROM} WHERE {where}", values)[0])
 
 
 def _where(which: DeliveryFilter) -> Where:
@@ -110,7 +112,7 @@ def _where(which: DeliveryFilter) -> Where:
 
 def attempts(connection: apsw.Connection, delivery_id: int) -> list[AttemptRow]:
     """See the port."""
-    return [AttemptRow(*row) for row in connection.execute(SQL["attempts"], (delivery_id,))]
+    return [AttemptRow(*row) for row in every(connection, SQL["attempts"], (delivery_id,))]
 
 
 def redrive(connection: apsw.Connection, which: DeliveryFilter, now_ms: int) -> Step:
@@ -133,7 +135,7 @@ def replay(
     makers: dict[int, Callable[[int], int]] = {}
     for _id, event_id, old_destination_id, partition, lane, route_id in rows:
         if partition not in makers:
-            place = connection.execute(SQL["partition"], (partition,)).fetchone()
+            place = one(connection, SQL["partition"], (partition,))
             makers[partition] = IdMaker(partition, place[2]).next
         target = destination_id or old_destination_id
         number = makers[partition](now_ms)
@@ -154,17 +156,18 @@ def _chosen(connection: apsw.Connection, which: DeliveryFilter, also: str = "") 
     where, values = _where(which)
     if which.after_id is not None:
         where, values = f"{where} AND d.id > ?", [*values, which.after_id]
-    return connection.execute(
+    return every(
+        connection,
         "SELECT d.id, d.event_id, d.destination_id, d.partition, d.lane, d.route_id"
         f"{_DELIVERIES_FROM} WHERE {where}{also} ORDER BY d.id LIMIT ?",
         [*values, which.limit],
-    ).fetchall()
+    )
 
 
 def totals(connection: apsw.Connection) -> LedgerTotals:
     """See the port."""
-    pending, scheduled, oldest = connection.execute(SQL["totals"]).fetchone()
-    dead = connection.execute(SQL["dead_total"]).fetchone()[0]
+    pending, scheduled, oldest = one(connection, SQL["totals"])
+    dead = one(connection, SQL["dead_total"])[0]
     return LedgerTotals(pending, scheduled, dead, _recorded_at(oldest))
 
 
@@ -174,7 +177,7 @@ def _recorded_at(number: int | None) -> int | None:
 
 def prune(connection: apsw.Connection, before_ms: int, events_max: int) -> int:
     """See the port. Runs inside a transaction."""
-    old = connection.execute(SQL["old_events"], (first_at(before_ms), events_max)).fetchall()
+    old = every(connection, SQL["old_events"], (first_at(before_ms), events_max))
     for name in ("forget_attempts", "forget_deliveries", "forget_body", "forget_event"):
         connection.executemany(SQL[name], old)
     connection.execute(SQL["forget_nudges"], (before_ms,))

@@ -1,1 +1,1 @@
-"""The durable, partitioned queue between ingest and dispatch: one small port, one engine a module."""
+"""The durable, partitioned queue between ingest and dispatch: a small port, a module an engine."""

@@ -1,8 +1,8 @@
 """How a group of records lies in one row of the log.
 
-MessagePack: `[version, partitions, records]`, where `partitions` is one byte a record. A reader looks
-at the partitions first and decodes only the records it wants. The version lets tomorrow's worker
-read what today's wrote.
+MessagePack: `[version, partitions, records]`, where `partitions` is one byte a record. A reader
+looks at the partitions first and decodes only the records it wants. The version lets tomorrow's
+worker read what today's wrote.
 """
 
 from collections.abc import Container, Iterator, Sequence

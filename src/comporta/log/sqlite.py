@@ -1,7 +1,7 @@
 """The embedded log: one SQLite file, shared by all workers of a machine.
 
-Appending is a group commit of one row, so the cost of a record is little more than copying it.
-A partition is a bit in the row's mask: readers scan new rows in order and decode only what is theirs.
+Appending is a group commit of one row, so the cost of a record is little more than copying it. A
+partition is a bit in the row's mask: readers scan new rows in order and decode only what is theirs.
 Rows are deleted behind the watermark. Offsets of a new file start at the present time in
 microseconds, so that they are above those of any file that was there before, and a ledger that
 outlived its log goes on rightly.
@@ -20,6 +20,7 @@ from comporta.embedded.gate import Gate, gate_of
 from comporta.embedded.group_commit import GroupCommit
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
+from comporta.embedded.rows import every, one, transaction
 from comporta.embedded.upkeep import Upkeep
 from comporta.log.frames import pack, unpack
 from comporta.log.port import Batch, Entry, LogHealth
@@ -64,7 +65,7 @@ class _Session:
         if not records:
             self._cursor.execute(_PROBE)
             return []
-        last = self._cursor.execute(_LAST).fetchone()[0] or time.time_ns() // 1000
+        last = one(self._cursor, _LAST)[0] or time.time_ns() // 1000
         mask = 0
         for record in records:
             mask |= 1 << record.partition
@@ -142,9 +143,7 @@ class SqliteLog:
 
     async def lag(self) -> int:
         """See the port."""
-        return await self._reader.run(
-            lambda connection: int(connection.execute(_LAG).fetchone()[0])
-        )
+        return await self._reader.run(lambda connection: int(one(connection, _LAG)[0]))
 
     def health(self) -> LogHealth:
         """See the port."""
@@ -153,14 +152,14 @@ class SqliteLog:
     def _read(
         self, connection: apsw.Connection, after: dict[int, int], events_max: int, bytes_max: int
     ) -> Batch:
-        newest = connection.execute(_LAST).fetchone()[0]
+        newest = one(connection, _LAST)[0]
         floor = min(after.values())
         if newest <= floor:
             return Batch((), floor)
         entries: list[Entry] = []
         size = 0
         mask = sum(1 << partition for partition in after)
-        rows = connection.execute(_READ, (floor, newest, mask, ROWS_A_READ)).fetchall()
+        rows = every(connection, _READ, (floor, newest, mask, ROWS_A_READ))
         for number, (last, count, row) in enumerate(rows, 1):
             first = last - count + 1
             for index, record in unpack(row, after):
@@ -175,11 +174,11 @@ class SqliteLog:
     def _save_watermark(self, connection: apsw.Connection) -> None:
         if not self._watermark:
             return
-        with self._gate.turn(), connection:
+        with self._gate.turn(), transaction(connection):
             connection.executemany(_SAVE, list(self._watermark.items()))
 
     def _trim(self, connection: apsw.Connection, gate: Gate) -> None:
-        known, floor = connection.execute(_FLOOR).fetchone()
+        known, floor = one(connection, _FLOOR)
         # A partition that nobody has read yet keeps everything.
         while known >= self.partitions:
             with gate.turn():

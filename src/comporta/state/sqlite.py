@@ -7,6 +7,7 @@ tokens start from the clock, so that they rise even if the file was lost.
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -14,6 +15,7 @@ from comporta.embedded.connection import connect
 from comporta.embedded.gate import gate_of
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
+from comporta.embedded.rows import every, transaction
 from comporta.embedded.upkeep import Upkeep
 from comporta.state.port import Lease, Rejected, WorkerRow
 
@@ -61,7 +63,7 @@ class SqliteState:
 
     async def open(self) -> None:
         """See the port."""
-        await self._store.run(lambda connection: None)
+        await self._store.run(_ready)
         self._upkeep.start()
 
     async def close(self) -> None:
@@ -76,7 +78,7 @@ class SqliteState:
         now_ms = worker.beat_at_ms
 
         def step(connection: apsw.Connection) -> list[WorkerRow]:
-            with self._gate.turn(), connection:
+            with self._gate.turn(), transaction(connection):
                 row = (worker.id, worker.pid, worker.started_at_ms, now_ms, worker.partitions)
                 connection.execute(_BEAT, row)
                 connection.execute(_RENEW, (now_ms + lease_ms, worker.id, now_ms))
@@ -91,8 +93,8 @@ class SqliteState:
         """See the port."""
 
         def step(connection: apsw.Connection) -> list[Lease]:
-            with self._gate.turn(), connection:
-                known = {p: (token, until) for p, token, until in connection.execute(_TAKEN)}
+            with self._gate.turn(), transaction(connection):
+                known = {p: (token, until) for p, token, until in every(connection, _TAKEN)}
                 free = [p for p in range(partitions) if p not in known or known[p][1] < now_ms]
                 leases = [Lease(p, max(known.get(p, (0, 0))[0] + 1, now_ms)) for p in free[:wanted]]
                 until_ms = now_ms + int(lease_s * 1000)
@@ -106,14 +108,14 @@ class SqliteState:
     async def held(self, worker_id: str, now_ms: int) -> list[Lease]:
         """See the port."""
         return await self._store.run(
-            lambda c: [Lease(*row) for row in c.execute(_HELD, (worker_id, now_ms))]
+            lambda c: [Lease(*row) for row in every(c, _HELD, (worker_id, now_ms))]
         )
 
     async def release(self, worker_id: str, partitions: Sequence[int]) -> None:
         """See the port."""
 
         def step(connection: apsw.Connection) -> None:
-            with self._gate.turn(), connection:
+            with self._gate.turn(), transaction(connection):
                 connection.executemany(_RELEASE, [(worker_id, p) for p in partitions])
 
         await self._store.run(step)
@@ -122,7 +124,7 @@ class SqliteState:
         """See the port."""
 
         def step(connection: apsw.Connection) -> None:
-            with self._gate.turn(), connection:
+            with self._gate.turn(), transaction(connection):
                 connection.execute(_RELEASE_ALL, (worker_id,))
                 connection.execute(_LEAVE, (worker_id,))
 
@@ -136,7 +138,7 @@ class SqliteState:
         """See the port."""
 
         def step(connection: apsw.Connection) -> None:
-            with self._gate.turn(), connection:
+            with self._gate.turn(), transaction(connection):
                 connection.executemany(_REJECT, [_rejected_row(row) for row in rows])
                 connection.execute(_KEEP, (keep,))
 
@@ -146,10 +148,8 @@ class SqliteState:
         """See the port."""
 
         def step(connection: apsw.Connection) -> list[Rejected]:
-            return [
-                Rejected(*row[:7], tuple((k, v) for k, v in json.loads(row[7])), *row[8:])
-                for row in connection.execute(_REJECTED, (before_id, limit))
-            ]
+            rows = every(connection, _REJECTED, (before_id, limit))
+            return [_read_rejected(list(row)) for row in rows]
 
         return await self._store.run(step)
 
@@ -164,8 +164,17 @@ def _open(path: Path) -> apsw.Connection:
     return connection
 
 
+def _ready(_connection: apsw.Connection) -> None:
+    """Opening the connection was all."""
+
+
 def _alive(connection: apsw.Connection, since_ms: int) -> list[WorkerRow]:
-    return [WorkerRow(*row) for row in connection.execute(_ALIVE, (since_ms,))]
+    return [WorkerRow(*row) for row in every(connection, _ALIVE, (since_ms,))]
+
+
+def _read_rejected(values: list[Any]) -> Rejected:
+    values[7] = tuple((name, value) for name, value in json.loads(values[7]))
+    return Rejected(*values)
 
 
 def _rejected_row(row: Rejected) -> tuple[object, ...]:
