@@ -22,8 +22,9 @@ def messages() -> list[Message]:
         return [message for message in read_po(file, locale="pt_BR") if message.id]
 
 
-def texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else (value,)
+def texts(value: object) -> tuple[str, ...]:
+    """One text, or the singular and the plural."""
+    return tuple(value) if isinstance(value, tuple | list) else (str(value),)
 
 
 def places(text: str) -> set[str]:
