@@ -34,7 +34,10 @@ EXAMPLE = Path(__file__).parents[2] / "fleet.example.toml"
 VAULT = Vault(bytes(32))
 ENVIRONMENT = {"FIRST": "the-first-value-of-all", "SECOND": "the-second-value-of-all"}
 
-_printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+_letter_or_quote = st.sampled_from(["\\", '"', "'", "#"]) | st.characters(
+    exclude_categories=["C", "Z"]
+)
+_printable = st.lists(_letter_or_quote, min_size=1, max_size=8).map("".join)
 _slug = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,5}", fullmatch=True)
 _token = st.from_regex(r"[A-Za-z0-9._~-]{16,40}", fullmatch=True)
 _url = st.from_regex(r"https?://[a-z]{1,5}(:[1-9][0-9]{0,3})?/[\"'a-z0-9?=&%]{0,9}", fullmatch=True)
@@ -69,7 +72,9 @@ def _source(draw: st.DrawFn, tokens: st.SearchStrategy[str]) -> DeclaredSource:
 @st.composite
 def _route(draw: st.DrawFn, instances: list[str], destinations: list[str]) -> DeclaredRoute:
     names = st.sampled_from([*instances, "*", "loja-*"])
-    fields = draw(st.sets(st.sampled_from(sorted(_fields))))
+    fields = sorted(
+        draw(st.sets(st.sampled_from(sorted(_fields)), min_size=draw(st.integers(0, 2))))
+    )
     where: dict[str, tuple[Scalar, ...]] = {
         field: tuple(draw(st.lists(_fields[field], min_size=1, max_size=3, unique=True)))
         for field in fields

@@ -196,8 +196,7 @@ class _Planner:
     def _secrets(
         self, old: tuple[Secret, ...], wanted: tuple[GivenSecret, ...]
     ) -> tuple[Secret, ...]:
-        secrets = tuple(self._secret(old, given) for given in wanted)
-        return old if set(secrets) == set(old) else secrets
+        return tuple(self._secret(old, given) for given in wanted)
 
     def _secret(self, old: tuple[Secret, ...], given: GivenSecret) -> Secret:
         """The stored secret that says the same, or a new one."""
@@ -252,10 +251,9 @@ class _Planner:
 
 
 def _kept_tokens(old: tuple[Token, ...], wanted: tuple[Token, ...]) -> tuple[Token, ...]:
-    """The wanted ones; those that are known keep their hint, and their order if nothing changed."""
+    """The wanted ones; those that are known keep their hint."""
     known = {(token.digest, token.ref): token for token in old}
-    tokens = tuple(known.get((token.digest, token.ref), token) for token in wanted)
-    return old if set(tokens) == set(old) else tokens
+    return tuple(known.get((token.digest, token.ref), token) for token in wanted)
 
 
 def _by_name(things: Iterable[_N]) -> dict[str, _N]:
