@@ -49,7 +49,7 @@ def control_app(inputs: Inputs, metrics: Metrics) -> Starlette:
     async def scrape(_request: Request) -> Response:
         return Response(await metrics.render(), 200, _NO_STORE, CONTENT_TYPE)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/health", show_health),
             Route("/livez", live),
@@ -57,3 +57,6 @@ def control_app(inputs: Inputs, metrics: Metrics) -> Starlette:
             Route("/metrics", scrape),
         ]
     )
+    # A redirect would name a host that a balancer in front of us may not know.
+    app.router.redirect_slashes = False
+    return app
