@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from comporta import __version__
@@ -21,18 +20,30 @@ from comporta.domain.ids import show
 RESPONSE_BYTES_MAX = 20_000
 CONNECT_TIMEOUT_S = 5.0
 POOL_TIMEOUT_S = 30.0
-KEEP_ALIVE_S = 30.0
+KEEP_ALIVE_S = 4.0
+"""Less than the 5 s of common servers, so that they rarely close a connection as we use it."""
 USER_AGENT = f"comporta/{__version__}"
 _RETRY_AFTER_CHARS = 64
 
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """An HTTP destination, opened for use: what sending needs to know of it."""
+class Endpoint:
+    """An HTTP destination, opened for use: what sending needs to know of it, settled once.
 
-    url: URL
-    timeout_s: float
-    key: bytes | None = None
-    """For Standard Webhooks signing."""
+    Args:
+        url: where to.
+        timeout_s: for a whole attempt, seconds.
+        key: for Standard Webhooks signing; None: not signed.
+    """
+
+    def __init__(self, url: str, timeout_s: float, key: bytes | None = None) -> None:
+        self.url, self.timeout_s, self.key = URL(url), timeout_s, key
+        self.forbidden = forbidden(self.url.host or "")
+        self.timeout = aiohttp.ClientTimeout(
+            total=timeout_s,
+            connect=min(timeout_s, POOL_TIMEOUT_S),
+            sock_connect=min(timeout_s, CONNECT_TIMEOUT_S),
+            sock_read=timeout_s,
+        )
 
 
 class HttpSender:
@@ -80,14 +91,14 @@ class HttpSender:
         status: int | None = None
         error, retry_after_s, response = "", None, b""
         try:
-            if forbidden(endpoint.url.host or ""):
+            if endpoint.forbidden:
                 raise ForbiddenAddressError(f"{endpoint.url.host} is a forbidden address")
             async with self._session.post(
                 endpoint.url,
                 data=delivery.body,
                 headers=_headers(endpoint, delivery, instance, started_at_ms),
                 allow_redirects=False,
-                timeout=_timeout(endpoint.timeout_s),
+                timeout=endpoint.timeout,
             ) as answer:
                 status = answer.status
                 retry_after_s = _retry_after_s(answer.headers, time.time())
@@ -98,15 +109,6 @@ class HttpSender:
             error = _words(problem) if status is None else ""
         duration_ms = (time.perf_counter() - started) * 1000
         return AttemptResult(started_at_ms, duration_ms, status, error, retry_after_s, response)
-
-
-def _timeout(timeout_s: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=timeout_s,
-        connect=min(timeout_s, POOL_TIMEOUT_S),
-        sock_connect=min(timeout_s, CONNECT_TIMEOUT_S),
-        sock_read=timeout_s,
-    )
 
 
 def _headers(endpoint: Endpoint, delivery: Delivery, instance: str, now_ms: int) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import msgspec
-from yarl import URL
 
 from comporta.destinations.http import Endpoint
 from comporta.destinations.signing import key_of
@@ -34,7 +33,7 @@ def compile_routing(fleet: Fleet, open_secret: Callable[[Secret], str]) -> Routi
     outbound = {}
     for destination in fleet.destinations:
         key = key_of(open_secret(destination.secret)) if destination.secret else None
-        endpoint = Endpoint(URL(destination.url), destination.timeout_s, key)
+        endpoint = Endpoint(destination.url, destination.timeout_s, key)
         outbound[destination.id] = Outbound(destination, endpoint)
     names = {instance.id: instance.name for instance in fleet.instances}
     return Routing(fleet.version, RouteTable(fleet), outbound, names)

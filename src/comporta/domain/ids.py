@@ -18,6 +18,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _VALUES |= {"i": 1, "l": 1, "o": 0}
 _WIDTH = 13
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 class IdMaker:
@@ -59,11 +60,11 @@ def first_at(at_ms: int) -> int:
 
 def show(prefix: str, number: int) -> str:
     """`show("evt", 5)` → `evt_0000000000005`."""
-    letters = []
-    for _ in range(_WIDTH):
-        letters.append(_ALPHABET[number & 31])
-        number >>= 5
-    return f"{prefix}_{''.join(reversed(letters))}"
+    return (
+        f"{prefix}_{_ALPHABET[number >> 60 & 31]}{_PAIRS[number >> 50 & 1023]}"
+        f"{_PAIRS[number >> 40 & 1023]}{_PAIRS[number >> 30 & 1023]}{_PAIRS[number >> 20 & 1023]}"
+        f"{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}"
+    )
 
 
 def parse(prefix: str, text: str) -> int:

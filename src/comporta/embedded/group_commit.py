@@ -19,13 +19,14 @@ import apsw
 
 from comporta.embedded.connection import unavailable
 from comporta.embedded.gate import Gate, gate_of
-from comporta.embedded.rows import transaction
 from comporta.errors import StoreError, StoreUnavailableError
 from comporta.i18n import _
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 T = TypeVar("T")
 
+LOOK_PERIOD_S = 0.05
+"""How often to see whether the file is still the one that is open."""
 PROBE_PERIOD_S = 1.0
 """How often a file that failed is tried again while nobody writes."""
 
@@ -36,7 +37,7 @@ class Session(Protocol[Item_contra]):
     connection: apsw.Connection
 
     def write(self, items: Sequence[Item_contra]) -> list[object]:
-        """Write a group inside the open transaction; a result, or an exception, for each item.
+        """Write a group in one transaction; a result, or an exception, for each item.
 
         An empty group is a probe: write something, to find out whether writing works again.
         """
@@ -86,6 +87,7 @@ class GroupCommit(Generic[T]):
         self._loop: asyncio.AbstractEventLoop
         self._session: Session[T] | None = None
         self._inode = 0
+        self._looked_at = 0.0
         self._committed = asyncio.Event()
         self._gate: Gate = gate_of(path)
 
@@ -171,14 +173,17 @@ class GroupCommit(Generic[T]):
         session = self._live_session()  # before the gate: a migration takes it, too
         with self._gate.turn():
             started = time.perf_counter()
-            with transaction(session.connection):
-                results = session.write(items)
+            results = session.write(items)
         if self._observe is not None:
             self._observe(len(items), time.perf_counter() - started)
         return results
 
     def _live_session(self) -> Session[T]:
         """The session, opened anew if the file was put aside or replaced under our feet."""
+        now = time.perf_counter()
+        if self._session is not None and now - self._looked_at < LOOK_PERIOD_S:
+            return self._session
+        self._looked_at = now
         if self._session is not None:
             try:
                 if self._path.stat().st_ino == self._inode:

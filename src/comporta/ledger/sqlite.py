@@ -20,7 +20,7 @@ from comporta.embedded.connection import check_library, connect
 from comporta.embedded.group_commit import GroupCommit
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
-from comporta.embedded.rows import every, one
+from comporta.embedded.rows import every, one, transaction
 from comporta.embedded.upkeep import Upkeep
 from comporta.errors import ComportaError, ConflictError
 from comporta.i18n import _
@@ -57,7 +57,9 @@ class _Session:
         self.connection = _open(path)
 
     def write(self, jobs: Sequence[Job]) -> list[object]:
-        return [self._run(job) for job in jobs]
+        with transaction(self.connection):
+            results = [self._run(job) for job in jobs]
+        return results
 
     def _run(self, job: Job) -> object:
         result: object = None
