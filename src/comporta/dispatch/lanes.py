@@ -38,12 +38,12 @@ class _Lane:
     def __init__(self) -> None:
         self.queue: deque[Delivery] = deque()
         self.queued = False  # stands in `ready` or `hungry`
-        self.busy = 0  # id of the delivery that was given out
+        self.busy: Delivery | None = None  # that was given out; not an earlier try at it
         self.refilling = False
         self.more = False  # the ledger has open deliveries that are not in `queue`
         self.rewind = False  # they may be older than the cursor
         self.due_at_ms = 0  # waits until then, if not 0
-        self.unsettled = 0  # given out, and the ledger does not know the outcome yet
+        self.unsettled: dict[int, Delivery] = {}  # given out, outcome not in the ledger yet
         self.cursor = 0  # id of the last delivery that came to an end
         self.tail = 0  # highest id ever put into the queue
 
@@ -103,37 +103,34 @@ class Lanes:
             if place[0] in self._stopped or not lane.queue:
                 continue
             if lane.queue[0].due_at_ms > now_ms:
-                self._wait(place, lane, lane.queue[0].due_at_ms)
+                self._put_off(place, lane, lane.queue[0].due_at_ms)
                 continue
             delivery = lane.queue.popleft()
             self.held -= 1
-            lane.busy = delivery.id
-            lane.unsettled += 1
+            lane.busy = lane.unsettled[delivery.id] = delivery
             return delivery
         return None
 
     def finished(self, delivery: Delivery) -> None:
         """It came to an end: delivered or dead. The lane goes on with the next."""
         place, lane = self._of(delivery)
-        if lane is not None and lane.busy == delivery.id:
-            lane.busy = 0
+        if lane is not None and lane.busy is delivery:
+            lane.busy = None
             lane.cursor = max(lane.cursor, delivery.id)
             self._settle_place(place, lane)
 
     def postponed(self, delivery: Delivery, due_at_ms: int) -> None:
         """It is to be tried again at `due_at_ms`; its lane waits, with all that is in it."""
         place, lane = self._of(delivery)
-        if lane is not None and lane.busy == delivery.id:
-            lane.busy = 0
-            self._release(lane)
-            lane.more = lane.rewind = True
-            self._wait(place, lane, due_at_ms)
+        if lane is not None and lane.busy is delivery:
+            lane.busy = None
+            self._put_off(place, lane, due_at_ms)
 
     def settled(self, delivery: Delivery) -> None:
         """The ledger has the outcome that was reported for it."""
         place, lane = self._of(delivery)
-        if lane is not None and lane.unsettled:
-            lane.unsettled -= 1
+        if lane is not None and lane.unsettled.get(delivery.id) is delivery:
+            del lane.unsettled[delivery.id]
             self._settle_place(place, lane)
 
     def wake(self, now_ms: int) -> int | None:
@@ -161,9 +158,9 @@ class Lanes:
             if place[0] in self._stopped or not lane.more or lane.unsettled or lane.queue:
                 continue
             lane.refilling, lane.more = True, False
-            after = 0 if lane.rewind else lane.cursor
-            lane.rewind = False
-            wanted[LaneKey(place[0], destination_id, place[1])] = after
+            if lane.rewind:
+                lane.rewind, lane.cursor = False, 0
+            wanted[LaneKey(place[0], destination_id, place[1])] = lane.cursor
         return wanted
 
     def refilled(
@@ -174,8 +171,12 @@ class Lanes:
         for delivery in found:
             place, lane = self._of(delivery)
             counts[place] = counts.get(place, 0) + 1
-            if lane is not None and lane.refilling:
+            if lane is None or not lane.refilling:
+                continue
+            if self.held < self._held_max:
                 self._hold(lane, delivery)
+            else:
+                lane.more = True
         for key in asked:
             place = (key.partition, key.lane)
             lane = self._lanes.get(place)
@@ -201,6 +202,11 @@ class Lanes:
         self._stopped.discard(partition)
         for place in [place for place in self._lanes if place[0] == partition]:
             self._release(self._lanes.pop(place))
+        # What is left behind here would be taken for the lanes of a partition that is won again.
+        self._ready = deque(place for place in self._ready if place[0] != partition)
+        self._hungry = deque(place for place in self._hungry if place[0] != partition)
+        self._waiting = [entry for entry in self._waiting if entry[1][0] != partition]
+        heapq.heapify(self._waiting)
 
     def _of(self, delivery: Delivery) -> tuple[Place, _Lane | None]:
         place = (delivery.partition, delivery.lane)
@@ -214,6 +220,12 @@ class Lanes:
     def _release(self, lane: _Lane) -> None:
         self.held -= len(lane.queue)
         lane.queue.clear()
+
+    def _put_off(self, place: Place, lane: _Lane, due_at_ms: int) -> None:
+        """Wait with nothing in memory: the ledger has it all, and others need the room."""
+        self._release(lane)
+        lane.more = lane.rewind = True
+        self._wait(place, lane, due_at_ms)
 
     def _wait(self, place: Place, lane: _Lane, due_at_ms: int) -> None:
         lane.due_at_ms = due_at_ms
