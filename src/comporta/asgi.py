@@ -4,17 +4,13 @@ The only module with effects at import: it reads the settings, sets up logging (
 goes silent, for tokens stand in its paths), and bounds how long a connection may dawdle.
 """
 
-import gc
 import sys
 
-from comporta import i18n, serving
+from comporta import i18n, process, serving
 from comporta.app import create_app
 from comporta.errors import ConfigError
 from comporta.settings import Settings
 from comporta.telemetry import logs
-
-SWITCH_S = 0.0002
-GC_THRESHOLD = 20_000
 
 try:
     settings = Settings()
@@ -26,10 +22,5 @@ except ConfigError as error:
 i18n.use(settings.language)
 logs.configure(settings.log_level)
 serving.bound_requests(settings.head_timeout_s, settings.body_timeout_s)
-# The loop must not wait for a writer thread's turn to end: with 5 ms a turn it would, often.
-sys.setswitchinterval(SWITCH_S)
 app = create_app(settings)
-# What is there now stays: the collector need not look at it again, nor run for every few requests.
-gc.collect()
-gc.freeze()
-gc.set_threshold(GC_THRESHOLD, 20, 20)
+process.tune()

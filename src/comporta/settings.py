@@ -141,6 +141,10 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise ConfigError(_explain(error, given)) from None
 
+    def as_arguments(self) -> dict[str, Any]:
+        """All of it, secrets included, such that `Settings(**arguments)` is the same; for JSON."""
+        return self.model_dump(mode="json") | {"key": self.key.get_secret_value()}
+
     @classmethod
     def settings_customise_sources(
         cls,

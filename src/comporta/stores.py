@@ -21,19 +21,32 @@ from comporta.vault import Vault
 class Stores:
     """What is open. The engines are behind their ports; see `open_stores`."""
 
-    def __init__(self, settings: Settings, tally: Tally) -> None:
+    def __init__(self, settings: Settings, tally: Tally, *, upkeep: bool) -> None:
         self.vault = Vault.at(settings)
-        self.log = SqliteLog(_path(settings.log_url), settings.partitions, _observe_log(tally))
-        self.ledger = SqliteLedger(
-            _path(settings.ledger_url), settings.dedupe_window_s, _observe_ledger(tally)
+        self.log = SqliteLog(
+            _path(settings.log_url), settings.partitions, _observe_log(tally), upkeep=upkeep
         )
-        self.state = SqliteState(_path(settings.state_url))
+        self.ledger = SqliteLedger(
+            _path(settings.ledger_url),
+            settings.dedupe_window_s,
+            _observe_ledger(tally),
+            upkeep=upkeep,
+        )
+        self.state = SqliteState(_path(settings.state_url), upkeep=upkeep)
         self.fleet = FleetService(self.ledger, self.vault)
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings, tally: Tally | None = None) -> AsyncIterator[Stores]:
+async def open_stores(
+    settings: Settings, tally: Tally | None = None, *, upkeep: bool = False
+) -> AsyncIterator[Stores]:
     """Open all stores of these settings, and close them in the opposite order.
+
+    Args:
+        settings: which, and where.
+        tally: what is counted.
+        upkeep: take part in checkpoints and trimming, which are dispatch's business: that keeps
+            them from what webhooks wait for.
 
     Raises:
         ConfigError: the data folder cannot be made, or the key does not fit.
@@ -44,7 +57,7 @@ async def open_stores(settings: Settings, tally: Tally | None = None) -> AsyncIt
     except OSError as error:
         said = _("The data folder {path} cannot be made: {reason}. Choose another: COMPORTA_DATA.")
         raise ConfigError(said.format(path=settings.data, reason=error.strerror)) from None
-    stores = Stores(settings, tally or Tally())
+    stores = Stores(settings, tally or Tally(), upkeep=upkeep)
     async with AsyncExitStack() as stack:
         for store in (stores.ledger, stores.state, stores.log):
             await store.open()

@@ -6,24 +6,27 @@ is not a JSON object at all is refused.
 """
 
 import json
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from comporta.domain.event import Fields
 
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number that the stores can hold; what is no id of Chatwoot's is passed over."""
+
 
 class _Ref(msgspec.Struct, gc=False):
-    id: int | None = None
+    id: _Id | None = None
 
 
 class _PushMessage(msgspec.Struct, gc=False):
-    account_id: int | None = None
+    account_id: _Id | None = None
 
 
 class _Conversation(msgspec.Struct, gc=False):
-    id: int | None = None
-    inbox_id: int | None = None
+    id: _Id | None = None
+    inbox_id: _Id | None = None
     status: str | None = None
     channel: str | None = None
     messages: list[_PushMessage] = []
@@ -37,13 +40,13 @@ class _Envelope(msgspec.Struct, gc=False):
     """The union of Chatwoot's flat payloads: which key means what depends on `event`."""
 
     event: str | None = None
-    id: int | None = None
+    id: _Id | None = None
     account: _Ref | None = None
-    account_id: int | None = None
+    account_id: _Id | None = None
     conversation: _Conversation | None = None
     contact: _Ref | None = None
     inbox: _Ref | None = None
-    inbox_id: int | None = None
+    inbox_id: _Id | None = None
     status: str | None = None
     channel: str | None = None
     messages: list[_PushMessage] = []
@@ -65,7 +68,16 @@ class NotAnObjectError(ValueError):
     """The body is JSON, but not an object; or not JSON at all. The message says which."""
 
 
+T = TypeVar("T", bound=msgspec.Struct)
 _decode = msgspec.json.Decoder(_Envelope).decode
+_INNER: dict[str, type[msgspec.Struct]] = {
+    "account": _Ref,
+    "contact": _Ref,
+    "conversation": _Conversation,
+    "inbox": _Ref,
+    "sender": _Sender,
+}
+_DIGITS_MAX = 20
 _EVENT_TYPE_CHARS = 128
 _SUBJECT_CHARS = 64
 
@@ -146,23 +158,42 @@ def _subject_of(event_type: str, envelope: _Envelope) -> str:
 def _envelope(body: bytes) -> _Envelope:
     try:
         return _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _tolerant(body)
 
 
 def _tolerant(body: bytes) -> _Envelope:
     """Take from an object of unexpected types what does fit, field by field."""
     try:
-        value = json.loads(body)  # it takes numbers of any size, where msgspec has a limit
+        # It takes numbers of any size, where msgspec has a limit.
+        value = json.loads(body, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise NotAnObjectError("the body is not valid JSON") from error
     if not isinstance(value, dict):
         raise NotAnObjectError("the body is JSON, but not an object")
+    envelope = _fit(_Envelope, value)
+    if envelope.event is not None:
+        # Half of a surrogate pair is a string to JSON, but nothing that can be stored.
+        envelope.event = envelope.event.encode(errors="replace").decode()
+    return envelope
+
+
+def _whole(text: str) -> int | float:
+    return int(text) if len(text) < _DIGITS_MAX else float(text)
+
+
+def _fit(kind: type[T], value: dict[str, Any]) -> T:
+    """Whatever of `value` fits the fields of `kind`, to any depth."""
     fitting: dict[str, Any] = {}
-    for field in msgspec.structs.fields(_Envelope):
-        if field.name in value:
+    for field in msgspec.structs.fields(kind):
+        found = value.get(field.name)
+        if isinstance(found, dict) and field.name in _INNER:
+            fitting[field.name] = _fit(_INNER[field.name], found)
+        elif isinstance(found, list) and field.name == "messages":
+            fitting[field.name] = [_fit(_PushMessage, one) for one in found if type(one) is dict]
+        elif found is not None:
             try:
-                fitting[field.name] = msgspec.convert(value[field.name], field.type)
-            except msgspec.ValidationError:
+                fitting[field.name] = msgspec.convert(found, field.type)
+            except (msgspec.ValidationError, UnicodeEncodeError):
                 continue
-    return _Envelope(**fitting)
+    return kind(**fitting)

@@ -4,7 +4,6 @@ Source: https://github.com/standard-webhooks/standard-webhooks, `spec/standard-w
 """
 
 import base64
-import binascii
 import hmac
 
 _PREFIX = "whsec_"
@@ -15,7 +14,7 @@ def key_of(secret: str) -> bytes:
     if secret.startswith(_PREFIX):
         try:
             return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-        except binascii.Error:
+        except ValueError:
             pass
     return secret.encode()
 

@@ -6,7 +6,6 @@ lease) is logged, waited for and done again; what was acknowledged stays in the 
 
 import asyncio
 import math
-import os
 import secrets
 import time
 from collections.abc import Callable, Coroutine
@@ -30,6 +29,8 @@ BATCH_EVENTS = 256
 BATCH_BYTES = 8 * 1024 * 1024
 POLL_S = 0.02
 LINGER_S = 0.01
+REST = 3.0
+"""While there is a backlog and events come in: pauses, as a multiple of the time at work."""
 PAUSE_S = 0.5
 NUDGE_PERIOD_S = 0.5
 BEATS_A_LEASE = 4
@@ -47,6 +48,7 @@ class Dispatcher:
         log, ledger, state: opened.
         routing: the compiled fleet at the time of the call.
         gone: called with the id of a destination that answered 410.
+        pid: of the worker process that it belongs to, for people.
         lease_s: how long a partition stays with a worker that is not heard of, seconds.
         concurrency: attempts at a time to one destination.
         tally: what is counted.
@@ -60,6 +62,7 @@ class Dispatcher:
         state: State,
         routing: Callable[[], Routing],
         gone: Callable[[str], Coroutine[None, None, None]],
+        pid: int,
         lease_s: float,
         concurrency: int,
         tally: Tally,
@@ -67,6 +70,7 @@ class Dispatcher:
         self.id = f"wrk_{secrets.token_hex(5)}"
         self._log, self._ledger, self._state = log, ledger, state
         self._routing, self._gone = routing, gone
+        self._pid = pid
         self._lease_s, self._concurrency, self._tally = lease_s, concurrency, tally
         self._started_at_ms = _now_ms()
         self._tokens: dict[int, int] = {}
@@ -146,7 +150,7 @@ class Dispatcher:
             await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
 
     async def _renew(self) -> None:
-        row = WorkerRow(self.id, os.getpid(), self._started_at_ms, _now_ms(), len(self._tokens))
+        row = WorkerRow(self.id, self._pid, self._started_at_ms, _now_ms(), len(self._tokens))
         alive = await self._state.beat(row, self._lease_s)
         held = {lease.partition: lease.token for lease in await self._held()}
         for partition in [p for p, token in self._tokens.items() if held.get(p) != token]:
@@ -211,6 +215,7 @@ class Dispatcher:
 
     async def _take_over(self) -> None:
         while True:
+            began = time.monotonic()
             try:
                 taken = await self._take_batch()
             except StoreUnavailableError as error:
@@ -222,6 +227,9 @@ class Dispatcher:
             if taken < BATCH_EVENTS:
                 # Gather: a transaction costs about as much for ten events as for one.
                 await asyncio.sleep(LINGER_S)
+            elif self._log.pending_bytes:
+                # Intake goes first: what is in the log can wait, a Chatwoot cannot.
+                await asyncio.sleep(REST * (time.monotonic() - began))
 
     async def _take_batch(self) -> int:
         """Take one batch over; how many events it had."""

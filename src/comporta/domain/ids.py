@@ -34,7 +34,8 @@ class IdMaker:
             raise ValueError(f"partition {partition} is not in 0..{PARTITIONS_MAX - 1}")
         self._partition = partition
         self._stamp = last >> _LOW_BITS
-        self._counter = last & ((1 << _COUNTER_BITS) - 1) if last else -1
+        # A clock that is not set yet makes 1 the first counter, for 0 is no id.
+        self._counter = last & ((1 << _COUNTER_BITS) - 1)
 
     def next(self, now_ms: int) -> int:
         """The next id. `now_ms`: Unix milliseconds; earlier than the last one is tolerated."""

@@ -31,6 +31,7 @@ class Upkeep:
         chore: more slow work, called about every `PERIOD_S` with the connection and the gate, while
             this process holds the upkeep lock.
         durable: as for `connect`.
+        active: False: another process does it; starting and closing do nothing.
     """
 
     def __init__(
@@ -39,22 +40,26 @@ class Upkeep:
         chore: Callable[[apsw.Connection, Gate], None] | None = None,
         *,
         durable: bool = True,
+        active: bool = True,
     ) -> None:
         self.error = ""
         self._path = path
         self._chore = chore
         self._durable = durable
+        self._active = active
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{path.name} upkeep", daemon=True)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        if self._active:
+            self._thread.start()
 
     def close(self) -> None:
         """Stop; blocks until the step under way is done."""
         self._stop.set()
-        self._thread.join()
+        if self._active:
+            self._thread.join()
 
     def _run(self) -> None:
         role = Gate(self._path.with_name(self._path.name + ".upkeep"))

@@ -58,8 +58,7 @@ class _Session:
 
     def write(self, jobs: Sequence[Job]) -> list[object]:
         with transaction(self.connection):
-            results = [self._run(job) for job in jobs]
-        return results
+            return [self._run(job) for job in jobs]
 
     def _run(self, job: Job) -> object:
         result: object = None
@@ -79,6 +78,7 @@ class SqliteLedger:
         window_s: within which a repeated event is not delivered again, seconds.
         observe: called after each transaction with the number of jobs and the seconds it took, on
             the writer's thread.
+        upkeep: whether this process takes part in checkpoints.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class SqliteLedger:
         path: Path,
         window_s: float = DEFAULT_WINDOW_S,
         observe: Callable[[int, float], None] | None = None,
+        *,
+        upkeep: bool = True,
     ) -> None:
         self._path = path
         self._window_s = window_s
@@ -93,7 +95,7 @@ class SqliteLedger:
             path, lambda: _Session(path), group_max=JOBS_A_GROUP, observe=observe
         )
         self._reader = Reader(path, lambda: _open(path))
-        self._upkeep = Upkeep(path)
+        self._upkeep = Upkeep(path, active=upkeep)
 
     async def open(self) -> None:
         """See the port."""

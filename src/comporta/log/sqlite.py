@@ -29,7 +29,8 @@ PARTITIONS_MAX = 62
 """Bits of a positive SQLite integer that are used for the mask."""
 PAGE_BYTES = 16 * 1024
 ROWS_A_READ = 64
-ROWS_A_TRIM = 128
+ROWS_A_TRIM = 8
+"""Few, for writers wait meanwhile."""
 COMMIT_PERIOD_S = 1.0
 
 _APPEND = (
@@ -85,10 +86,16 @@ class SqliteLog:
         partitions: 1 to 62; must stay the same for a file.
         observe: called after each commit with the number of records and the seconds it took, on
             the writer's thread.
+        upkeep: whether this process takes part in trimming and checkpoints.
     """
 
     def __init__(
-        self, path: Path, partitions: int, observe: Callable[[int, float], None] | None = None
+        self,
+        path: Path,
+        partitions: int,
+        observe: Callable[[int, float], None] | None = None,
+        *,
+        upkeep: bool = True,
     ) -> None:
         if not 1 <= partitions <= PARTITIONS_MAX:
             raise ValueError(f"partitions: {partitions} is not in 1..{PARTITIONS_MAX}")
@@ -96,7 +103,7 @@ class SqliteLog:
         self._writer: GroupCommit[Record] = GroupCommit(
             path, lambda: _Session(path), observe=observe
         )
-        self._upkeep = Upkeep(path, self._trim)
+        self._upkeep = Upkeep(path, self._trim, durable=False, active=upkeep)
         self._reader = Reader(path, lambda: _open(path, durable=False))
         self._gate = gate_of(path)
         self._appended = asyncio.Event()

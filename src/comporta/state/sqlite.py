@@ -56,10 +56,10 @@ FORGOTTEN_AFTER_LEASES = 20
 class SqliteState:
     """The `State` port on a SQLite file; made if it does not exist."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, upkeep: bool = True) -> None:
         self._store = Reader(path, lambda: _open(path))
         self._gate = gate_of(path)
-        self._upkeep = Upkeep(path, durable=False)
+        self._upkeep = Upkeep(path, durable=False, active=upkeep)
 
     async def open(self) -> None:
         """See the port."""

@@ -6,7 +6,6 @@ Nothing on the path of an event calls this module.
 """
 
 import asyncio
-import multiprocessing
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -30,6 +29,8 @@ from comporta.telemetry.shared import Numbers, SharedFolder, add, identity
 from comporta.telemetry.tally import Buckets, Tally
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+METRICS_FOLDER = "metrics"
+"""Within the data folder."""
 FLUSH_S = 0.25
 FLUSH_S_MAX = 5.0
 PAUSE_PER_FLUSH = 50.0
@@ -48,16 +49,14 @@ async def no_readings() -> Mapping[MetricDef, float]:
     return {}
 
 
-def prepare(folder: Path) -> SharedFolder | None:
-    """What this process shares with its sibling workers; None if it is the server's only one.
+def prepare(folder: Path, server_pid: int) -> SharedFolder:
+    """What this process shares with the others of its server.
 
     Args:
-        folder: where servers on this machine keep their workers' numbers; need not exist.
+        folder: where servers on this machine keep their processes' numbers; need not exist.
+        server_pid: of the process that all processes of the server belong to.
     """
-    if multiprocessing.parent_process() is None:
-        return None
-    server, worker = identity(os.getppid()), identity(os.getpid())
-    return SharedFolder(folder, server, worker, _MORTAL)
+    return SharedFolder(folder, identity(server_pid), identity(os.getpid()), _MORTAL)
 
 
 class Metrics:

@@ -1,0 +1,75 @@
+"""The dispatch process that each worker keeps beside it.
+
+Intake and dispatch meet in the log and nowhere else, so they need not share an interpreter: a busy
+dispatch does not make a webhook wait, and two cores are used by one worker. The companion gets its
+settings on its standard input; the end of that input, however the worker ends, tells it to finish.
+"""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import msgspec
+import structlog
+
+import comporta
+from comporta.settings import Settings
+
+RESTART_S = 1.0
+_ROOT = str(Path(comporta.__file__).parents[1])
+_START = "import sys; sys.path.insert(0, sys.argv[1]); import comporta.dispatching as d; d.main()"
+_log = structlog.get_logger(__name__)
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What a companion is told at its start."""
+
+    settings: dict[str, object]
+    server_pid: int
+    """Of the process that all workers of this server belong to."""
+    worker_pid: int
+    """Of the worker that it belongs to."""
+
+
+class Companion:
+    """Keeps a dispatch process running."""
+
+    def __init__(self, settings: Settings, server_pid: int, worker_pid: int) -> None:
+        self._orders = Orders(settings.as_arguments(), server_pid, worker_pid)
+        self._process: Process | None = None
+
+    async def run(self) -> None:
+        """Start it, and start it again whenever it ends; until cancelled."""
+        while True:
+            try:
+                self._process = await self._start()
+            except OSError as error:
+                _log.error("dispatch.not_started", error=str(error))
+            else:
+                code = await self._process.wait()
+                _log.error("dispatch.ended", exit_code=code, pid=self._process.pid)
+            await asyncio.sleep(RESTART_S)
+
+    async def _start(self) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _START, _ROOT, stdin=PIPE
+        )
+        if process.stdin is not None:
+            process.stdin.write(msgspec.json.encode(self._orders) + b"\n")
+        return process
+
+    async def finish(self, within_s: float) -> None:
+        """Let it drain, for `within_s` seconds at the most; then end it. After `run` was ended."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(within_s):
+                await process.wait()
+        except TimeoutError:
+            _log.error("dispatch.killed", pid=process.pid)
+            process.kill()
+            await process.wait()

@@ -1,0 +1,151 @@
+"""The dispatch process: settings → stores → dispatcher. A worker's companion starts it.
+
+It works until its standard input ends, which is when its worker does. Ctrl-C reaches the whole
+process group, so SIGINT is the worker's business; SIGTERM makes it drain like the end of input.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+import uvloop
+
+from comporta import i18n, process
+from comporta.companion import Orders
+from comporta.dispatch.routing import Routing, compile_routing
+from comporta.dispatch.worker import Dispatcher
+from comporta.domain.fleet import Fleet, Secret
+from comporta.errors import ComportaError, StoreUnavailableError
+from comporta.fleet.watch import FleetWatch
+from comporta.settings import Settings
+from comporta.stores import Stores, open_stores
+from comporta.telemetry import logs
+from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
+from comporta.telemetry.tally import Tally
+
+PRUNE_PERIOD_S = 5.0
+PRUNE_STEP = 200
+ORDERS_BYTES_MAX = 1024 * 1024
+_DAY_MS = 86_400_000
+_log = structlog.get_logger(__name__)
+
+
+class Dispatch:
+    """Everything that one dispatch process does."""
+
+    def __init__(self, settings: Settings, orders: Orders, stores: Stores, tally: Tally) -> None:
+        self._settings, self._stores = settings, stores
+        self._routing: Routing
+        self._watch = FleetWatch(stores.ledger, self._compile)
+        self._dispatcher = Dispatcher(
+            log=stores.log,
+            ledger=stores.ledger,
+            state=stores.state,
+            routing=lambda: self._routing,
+            gone=self._disable,
+            pid=orders.worker_pid,
+            lease_s=settings.lease_s,
+            concurrency=settings.concurrency,
+            tally=tally,
+        )
+        self._metrics = Metrics(tally, prepare(settings.data / METRICS_FOLDER, orders.server_pid))
+
+    async def run(self, until: Callable[[], Awaitable[object]]) -> None:
+        """Work until `until` says so, then drain. A defect ends the process: it is started anew."""
+        await self._watch.load()
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(self._dispatcher.run()),
+                tasks.create_task(self._watch.run()),
+                tasks.create_task(self._metrics.run()),
+                tasks.create_task(self._prune()),
+            ]
+            await until()
+            await self._dispatcher.drain(self._settings.drain_s)
+            for task in background:
+                task.cancel()
+
+    def _compile(self, fleet: Fleet) -> None:
+        def open_secret(secret: Secret) -> str:
+            return self._stores.vault.open(secret.sealed)
+
+        self._routing = compile_routing(fleet, open_secret)
+        self._dispatcher.fleet_changed()
+
+    async def _disable(self, destination_id: str) -> None:
+        outbound = self._routing.outbound.get(destination_id)
+        if outbound is None or outbound.destination.disabled:
+            return
+        name, reason = outbound.destination.name, "answered 410 Gone"
+        try:
+            await self._stores.fleet.disable_destination(name, reason, "gateway")
+            _log.error("destination.disabled", destination=name, reason=reason)
+        except ComportaError as error:
+            _log.error("destination.not_disabled", destination=name, error=str(error))
+
+    async def _prune(self) -> None:
+        """Forget what is older than the retention, in small steps, in one process."""
+        while True:
+            await asyncio.sleep(PRUNE_PERIOD_S)
+            if self._dispatcher.owns(0):
+                await self._prune_all()
+
+    async def _prune_all(self) -> None:
+        before_ms = time.time_ns() // 1_000_000 - self._settings.retention_days * _DAY_MS
+        try:
+            while await self._stores.ledger.prune(before_ms, PRUNE_STEP) == PRUNE_STEP:
+                await asyncio.sleep(0)
+        except StoreUnavailableError as error:
+            _log.error("events.not_pruned", error=str(error))
+
+
+async def serve(settings: Settings, orders: Orders) -> None:
+    """Dispatch with these settings until standard input ends, or SIGTERM comes.
+
+    Raises:
+        ComportaError: the stores cannot be opened.
+    """
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, end.set)
+    loop.add_reader(sys.stdin.fileno(), _at_end_of_input, end.set)
+    tally = Tally()
+    async with open_stores(settings, tally, upkeep=True) as stores:
+        await Dispatch(settings, orders, stores, tally).run(end.wait)
+
+
+def _at_end_of_input(then: Callable[[], None]) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        then()
+
+
+def main() -> None:
+    """The process from its orders to its end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    orders = msgspec.json.decode(_first_line(), type=Orders)
+    settings = Settings(**orders.settings)
+    i18n.use(settings.language)
+    logs.configure(settings.log_level)
+    process.tune()
+    try:
+        uvloop.run(serve(settings, orders))
+    except ComportaError as error:
+        _log.error("dispatch.not_started", error=str(error))
+        raise SystemExit(1) from None
+
+
+def _first_line() -> bytes:
+    """The orders, unbuffered: what follows on standard input is only its end."""
+    line = bytearray()
+    while not line.endswith(b"\n") and len(line) < ORDERS_BYTES_MAX:
+        some = os.read(sys.stdin.fileno(), 65536)
+        if not some:
+            raise SystemExit(0)  # the worker is gone already
+        line += some
+    return bytes(line)

@@ -1,0 +1,43 @@
+"""Notices a new version of the fleet, in every process, within a second."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from comporta.domain.fleet import Fleet
+from comporta.errors import ComportaError
+from comporta.ledger.port import Ledger
+
+POLL_S = 0.25
+_log = structlog.get_logger(__name__)
+
+
+class FleetWatch:
+    """Looks at the fleet's version several times a second.
+
+    Args:
+        ledger: where it stands.
+        changed: called with each new version; may refuse it with a ComportaError, which is logged.
+    """
+
+    def __init__(self, ledger: Ledger, changed: Callable[[Fleet], None]) -> None:
+        self._ledger, self._changed = ledger, changed
+        self.fleet = Fleet()
+
+    async def load(self) -> None:
+        """Take the current version. Raises whatever reading or `changed` raise."""
+        fleet = await self._ledger.fleet()
+        self._changed(fleet)
+        self.fleet = fleet
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                if await self._ledger.fleet_version() != self.fleet.version:
+                    await self.load()
+                    _log.info("fleet.changed", version=self.fleet.version)
+            except ComportaError as error:
+                _log.error("fleet.not_read", error=str(error))
