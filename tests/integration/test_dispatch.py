@@ -196,7 +196,7 @@ def test_410_disables_the_destination_and_enabling_it_goes_on_in_order(house: Ho
         lambda: [p for p in house.gateway.get("/health").json["problems"] if "gone" in p],
     )
     assert "destination list" in health[0]
-    wait_for("both workers know", lambda: house.gateway.log.count("fleet.changed") >= 2)
+    time.sleep(1)  # as long as a change may take to be live everywhere
     sent += [house.send("gone", conversation, 9) for conversation in (5, 6, 7)]
     elsewhere = house.send("replay", 1, 99)
     wait_for("others go on", lambda: elsewhere in house.crm.bodies("/replay"))

@@ -104,7 +104,12 @@ class Gateway:
     def start(self) -> None:
         """Start it, and return when all its workers share the partitions."""
         self.launch()
-        wait_for(f"all workers are ready\n{self.log[-3000:]}", self.is_settled, 30)
+        try:
+            wait_for("all workers are ready", self.is_settled, 30)
+        except AssertionError:
+            self.kill()
+            print(self.log[-5000:])  # noqa: T201  (what pytest shows of a failure)
+            raise
 
     def launch(self) -> None:
         """Start it, and return at once."""
@@ -155,10 +160,16 @@ class Gateway:
             return False
 
     def is_settled(self) -> bool:
-        """Whether exactly its workers are alive and hold all partitions, evenly."""
+        """Whether exactly its workers are known to live, and hold all partitions, evenly."""
         if not self.is_ready():
             return False
-        shares = [worker["partitions"] for worker in self.get("/health").json["workers"] or []]
+        try:
+            workers = self.get("/health").json["workers"] or []
+        except (OSError, http.client.HTTPException):
+            return False  # the worker that was to answer is gone
+        if sorted(worker["pid"] for worker in workers) != sorted(self.workers):
+            return False
+        shares = [worker["partitions"] for worker in workers]
         return len(shares) == self.count and sum(shares) == 16 and max(shares) - min(shares) <= 1
 
     @property

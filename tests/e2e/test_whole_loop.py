@@ -1,0 +1,84 @@
+"""The whole loop: emulated Chatwoots → the literal four-worker command → a sink that judges."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.support.gateway import Gateway, free_port, wait_for
+
+from comporta.domain.fleet import SourceKind
+from comporta.testing.emulator import simulate
+from comporta.testing.observed import SinkReport
+from comporta.testing.simulation import SimulatedChatwoot, SimulationPlan, SimulationSummary
+from comporta.testing.sink import Sink
+from comporta.testing.sink_connection import SinkBehaviour
+
+SECRET = "k3VqWb9ZtR2mXy7LcN5dPs8A"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+KINDS = {"loja-sp": SourceKind.ACCOUNT, "api": SourceKind.API_INBOX, "robo": SourceKind.AGENT_BOT}
+ARRIVE_S = 20.0
+
+
+def fleet(port: int) -> str:
+    sources = "".join(
+        f"""
+[[instance]]
+name = "{name}"
+[[instance.source]]
+name = "fonte"
+kind = "{kind}"
+token = "token-of-the-instance-{name}"
+secrets = ["{SECRET}"]
+"""
+        for name, kind in KINDS.items()
+    )
+    return f"""{sources}
+[[destination]]
+name = "sink"
+url = "http://127.0.0.1:{port}/"
+secret = "{WHSEC}"
+retry = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+[[route]]
+name = "tudo"
+to = ["sink"]
+"""
+
+
+def plan(gateway: Gateway) -> SimulationPlan:
+    urls = {name: f"{gateway.url}/webhook/token-of-the-instance-{name}" for name in KINDS}
+    told = tuple(SimulatedChatwoot(name, kind, urls[name], SECRET) for name, kind in KINDS.items())
+    return SimulationPlan(told, rate_per_s=200, duration_s=4, seed=1)
+
+
+async def loop(gateway: Gateway, sink: Sink) -> tuple[SimulationSummary, SinkReport]:
+    async with sink:
+        summary = await simulate(plan(gateway))
+
+        def arrived() -> bool:
+            return sink.report().unique >= summary.accepted
+
+        await asyncio.to_thread(wait_for, "all arrive", arrived, ARRIVE_S)
+        return summary, sink.report()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [SinkBehaviour(), SinkBehaviour("fail", share=0.1), SinkBehaviour(delay_s=0.02)],
+    ids=["a good destination", "one that fails at times", "a slow one"],
+)
+def test_all_that_is_sent_is_accepted_and_arrives_once_and_in_order(
+    tmp_path: Path, behaviour: SinkBehaviour
+) -> None:
+    port = free_port()
+    sink = Sink(port=port, secret=WHSEC, behaviour=behaviour)
+    with Gateway(tmp_path, fleet(port), workers=4) as gateway:
+        summary, report = asyncio.run(loop(gateway, sink))
+        assert summary.sent == summary.accepted > 700
+        assert report.unique == summary.accepted
+        assert (report.duplicates, report.disorder, report.missing) == (0, 0, 0)
+        assert (report.bad_signatures, report.malformed, report.unmarked) == (0, 0, 0)
+        health = gateway.get("/health").json
+        assert (health["status"], health["dead"]) == ("ok", 0)
+        wait_for("all is settled", lambda: gateway.get("/health").json["pending"] == 0)
+        assert gateway.stop() == 0
+    assert "Traceback" not in gateway.log
