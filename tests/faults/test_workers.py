@@ -182,11 +182,7 @@ def test_whatever_is_killed_what_was_acknowledged_arrives_whole_and_in_order(
             load.listening.wait(10)
             load.begin.set()
             for fault in faults:
-                before = len(judge.acknowledged)
-                wait_for(
-                    f"there is traffic; seed {seed}",
-                    lambda b=before: len(judge.acknowledged) > b + 50,
-                )  # type: ignore[misc]
+                wait_for(f"there is traffic; seed {seed}", judge.more_than(50))
                 time.sleep(random.uniform(0, 1))
                 fault(gateway, random)
             assert not load.over, "the load ended before the faults did"
