@@ -29,12 +29,28 @@ def unpack(row: bytes, wanted: Container[int]) -> Iterator[tuple[int, Record]]:
 
     Raises:
         SchemaTooNewError: a newer version wrote the row.
+        msgspec.DecodeError: the row is damaged.
     """
-    version, partitions, raws = _decode_row(row)
+    try:
+        version, partitions, raws = _decode_row(row)
+    except msgspec.ValidationError:
+        _refuse_newer(_version_of(row))  # which may have another shape
+        raise
+    _refuse_newer(version)
+    for index, partition in enumerate(partitions):
+        if partition in wanted:
+            yield index, _decode_record(raws[index])
+
+
+def _version_of(row: bytes) -> int:
+    match msgspec.msgpack.decode(row):
+        case [int(version), *_rest]:
+            return version
+    return 0
+
+
+def _refuse_newer(version: int) -> None:
     if version > VERSION:
         raise SchemaTooNewError(
             _("The log holds events written by a newer Comporta. Install that version again.")
         )
-    for index, partition in enumerate(partitions):
-        if partition in wanted:
-            yield index, _decode_record(raws[index])

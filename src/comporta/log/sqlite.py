@@ -9,10 +9,12 @@ outlived its log goes on rightly.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from comporta.domain.event import Record
 from comporta.embedded.connection import connect
@@ -20,8 +22,9 @@ from comporta.embedded.gate import Gate, gate_of
 from comporta.embedded.group_commit import GroupCommit
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
-from comporta.embedded.rows import every, one, transaction
+from comporta.embedded.rows import one, transaction
 from comporta.embedded.upkeep import Upkeep
+from comporta.errors import StoreUnavailableError
 from comporta.log.frames import pack, unpack
 from comporta.log.port import Batch, Entry, LogHealth
 
@@ -52,10 +55,7 @@ _TRIM = (
     "DELETE FROM log WHERE last IN (SELECT last FROM log WHERE last <= ?"
     " AND last < (SELECT max(last) FROM log) ORDER BY last LIMIT ?)"
 )
-_LAG = (
-    "SELECT coalesce(sum(count), 0) FROM log"
-    " WHERE last > (SELECT coalesce(min(offset), 0) FROM watermarks)"
-)
+_LAG = "SELECT coalesce(sum(count), 0) FROM log WHERE last > ?"
 
 
 class _Session:
@@ -119,11 +119,11 @@ class SqliteLog:
         """Make durable what was appended, save the watermark, stop."""
         await self._writer.close()
         await asyncio.to_thread(self._upkeep.close)
-        try:
+        # What is lost of the watermark is only read again: a broken disk does not stop a stop.
+        with suppress(StoreUnavailableError):
             await self._reader.run(self._save_watermark)
-        finally:
-            await self._reader.close()
-            self._gate.close()
+        await self._reader.close()
+        self._gate.close()
 
     def append(self, record: Record) -> asyncio.Future[object]:
         """See the port. A future rather than a coroutine: this is the hot path."""
@@ -154,7 +154,7 @@ class SqliteLog:
 
     async def lag(self) -> int:
         """See the port."""
-        return await self._reader.run(lambda connection: int(one(connection, _LAG)[0]))
+        return await self._reader.run(self._count_lag)
 
     def health(self) -> LogHealth:
         """See the port."""
@@ -170,17 +170,27 @@ class SqliteLog:
         entries: list[Entry] = []
         size = 0
         mask = sum(1 << partition for partition in after)
-        rows = every(connection, _READ, (floor, newest, mask, ROWS_A_READ))
-        for number, (last, count, row) in enumerate(rows, 1):
-            first = last - count + 1
-            for index, record in unpack(row, after):
-                if first + index > after[record.partition]:
-                    entries.append(Entry(first + index, record))
-                    size += len(record.body)
-            if number < len(rows) and (len(entries) >= events_max or size >= bytes_max):
-                return Batch(tuple(entries), last)
-        reached = rows[-1][0] if len(rows) == ROWS_A_READ else newest
-        return Batch(tuple(entries), reached)
+        number = 0
+        # One row at a time: a row may be as large as a group commit.
+        with closing(connection.cursor()) as rows:
+            for last, count, row in rows.execute(_READ, (floor, newest, mask, ROWS_A_READ)):
+                number += 1
+                first = last - count + 1
+                for index, record in _unpack(row, after):
+                    if first + index > after[record.partition]:
+                        entries.append(Entry(first + index, record))
+                        size += len(record.body)
+                if number == ROWS_A_READ or len(entries) >= events_max or size >= bytes_max:
+                    return Batch(tuple(entries), last)
+        return Batch(tuple(entries), newest)
+
+    def _count_lag(self, connection: apsw.Connection) -> int:
+        return int(one(connection, _LAG, (self._floor(connection),))[0])
+
+    def _floor(self, connection: apsw.Connection) -> int:
+        """What every partition is past. One that nobody has read yet keeps everything."""
+        known, floor = one(connection, _FLOOR)
+        return int(floor) if known >= self.partitions else 0
 
     def _save_watermark(self, connection: apsw.Connection) -> None:
         if not self._watermark:
@@ -189,13 +199,19 @@ class SqliteLog:
             connection.executemany(_SAVE, list(self._watermark.items()))
 
     def _trim(self, connection: apsw.Connection, gate: Gate) -> None:
-        known, floor = one(connection, _FLOOR)
-        # A partition that nobody has read yet keeps everything.
-        while known >= self.partitions:
+        floor = self._floor(connection)
+        while floor:
             with gate.turn():
                 connection.execute(_TRIM, (floor, ROWS_A_TRIM))
                 if connection.changes() < ROWS_A_TRIM:
                     return
+
+
+def _unpack(row: bytes, wanted: Mapping[int, int]) -> Iterator[tuple[int, Record]]:
+    try:
+        yield from unpack(row, wanted)
+    except msgspec.DecodeError as error:
+        raise apsw.CorruptError(f"a row of the log: {error}") from error
 
 
 def _open(path: Path, *, durable: bool) -> apsw.Connection:
