@@ -159,6 +159,8 @@ class Application:
                 await self._gateway.control(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
+        else:
+            await send({"type": "websocket.close"})  # before it was accepted: a 403
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
