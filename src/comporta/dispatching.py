@@ -28,6 +28,7 @@ from comporta.telemetry import logs
 from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
 from comporta.telemetry.tally import Tally
 
+NICENESS = 5
 PRUNE_PERIOD_S = 5.0
 PRUNE_STEP = 200
 ORDERS_BYTES_MAX = 1024 * 1024
@@ -133,6 +134,8 @@ def main() -> None:
     i18n.use(settings.language)
     logs.configure(settings.log_level)
     process.tune()
+    # Intake goes first: what is in the log can wait, a Chatwoot cannot.
+    os.nice(NICENESS)
     try:
         uvloop.run(serve(settings, orders))
     except ComportaError as error:

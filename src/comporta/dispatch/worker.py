@@ -29,8 +29,6 @@ BATCH_EVENTS = 256
 BATCH_BYTES = 8 * 1024 * 1024
 POLL_S = 0.02
 LINGER_S = 0.01
-REST = 3.0
-"""While there is a backlog and events come in: pauses, as a multiple of the time at work."""
 PAUSE_S = 0.5
 NUDGE_PERIOD_S = 0.5
 BEATS_A_LEASE = 4
@@ -215,7 +213,6 @@ class Dispatcher:
 
     async def _take_over(self) -> None:
         while True:
-            began = time.monotonic()
             try:
                 taken = await self._take_batch()
             except StoreUnavailableError as error:
@@ -227,9 +224,6 @@ class Dispatcher:
             if taken < BATCH_EVENTS:
                 # Gather: a transaction costs about as much for ten events as for one.
                 await asyncio.sleep(LINGER_S)
-            elif self._log.pending_bytes:
-                # Intake goes first: what is in the log can wait, a Chatwoot cannot.
-                await asyncio.sleep(REST * (time.monotonic() - began))
 
     async def _take_batch(self) -> int:
         """Take one batch over; how many events it had."""

@@ -78,7 +78,7 @@ def connect(path: Path, *, durable: bool = True, page_bytes: int = 4096) -> apsw
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-16000",
-            f"journal_size_limit={64 * 1024 * 1024}",
+            f"journal_size_limit={256 * 1024 * 1024}",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except apsw.Error:

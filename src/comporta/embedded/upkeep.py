@@ -7,6 +7,7 @@ anew and stays bounded.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import apsw
 
 from comporta.embedded.connection import connect, explain
 from comporta.embedded.gate import Gate, gate_of
+from comporta.embedded.rows import one
 
 PERIOD_S = 0.25
-WAL_BYTES_PASSIVE = 4 * 1024 * 1024
+CHECKPOINT_PERIOD_S = 1.0
 WAL_BYTES_MAX = 32 * 1024 * 1024
-"""Beyond this the WAL is emptied with writers waiting; a long reader can still make it larger."""
+"""Beyond this the WAL starts anew, with writers waiting; a long reader can make it larger. It is
+never cut: writing over old blocks is synced without the file system's journal."""
 READER_PATIENCE_MS = 50
 """How long writers may wait for a reader that keeps the WAL from starting anew."""
 
@@ -47,6 +50,8 @@ class Upkeep:
         self._chore = chore
         self._durable = durable
         self._active = active
+        self._checkpoint_at = 0.0
+        self._frames_max = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{path.name} upkeep", daemon=True)
 
@@ -91,6 +96,7 @@ class Upkeep:
         self._drop(connection)
         fresh = connect(self._path, durable=self._durable)
         fresh.set_busy_timeout(READER_PATIENCE_MS)
+        self._frames_max = WAL_BYTES_MAX // int(one(fresh, "PRAGMA page_size")[0])
         return fresh
 
     def _drop(self, connection: apsw.Connection | None) -> None:
@@ -100,18 +106,14 @@ class Upkeep:
     def _step(self, connection: apsw.Connection, gate: Gate) -> None:
         if self._chore is not None:
             self._chore(connection, gate)
-        if self._wal_bytes() > WAL_BYTES_PASSIVE:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if self._wal_bytes() > WAL_BYTES_MAX:
+        if time.monotonic() < self._checkpoint_at:
+            return
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_PERIOD_S
+        frames, _copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if frames > self._frames_max:
             with gate.turn():
                 # Readers that are still on old pages make this Busy: the next round tries again.
                 try:
-                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
                 except apsw.BusyError:
                     return
-
-    def _wal_bytes(self) -> int:
-        try:
-            return self._path.with_name(self._path.name + "-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
