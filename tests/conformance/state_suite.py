@@ -1,0 +1,166 @@
+"""What every shared state must do, whatever engine it has. Subclass it; say how one is made."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
+from pathlib import Path
+from subprocess import Popen
+from typing import TypeVar
+
+from comporta.state.port import Lease, Rejected, State, WorkerRow
+
+T = TypeVar("T")
+NOW_MS = 1_795_500_000_000
+LEASE_S = 4.0
+LEASE_MS = 4_000
+PARTITIONS = 8
+
+
+def worker(name: str, beat_at_ms: int = NOW_MS, partitions: int = 0) -> WorkerRow:
+    return WorkerRow(name, 4711, NOW_MS, beat_at_ms, partitions)
+
+
+def refusal(number: int) -> Rejected:
+    headers = (("user-agent", "Ruby"), ("x-odd", "é\x80"))
+    return Rejected(NOW_MS + number, 401, "why", "POST", "/webhook", "1.2.3.4", "", headers, number)
+
+
+class StateSuite:
+    """The tests. `folder` is a new place that outlives the states that are made for it."""
+
+    def opened(self, folder: Path) -> AbstractAsyncContextManager[State]:
+        """A state; two of them share what is there."""
+        raise NotImplementedError
+
+    def grabbing(self, folder: Path, name: str) -> AbstractContextManager[Popen[bytes]]:
+        """A process that takes leases of `PARTITIONS` as fast as it can and prints what it got."""
+        raise NotImplementedError
+
+    def play(self, folder: Path, story: Callable[[State], Awaitable[T]]) -> T:
+        async def run() -> T:
+            async with self.opened(folder) as state:
+                return await story(state)
+
+        return asyncio.run(run())
+
+    async def take(
+        self, state: State, name: str, wanted: int = PARTITIONS, now_ms: int = NOW_MS
+    ) -> dict[int, int]:
+        leases = await state.acquire(name, PARTITIONS, wanted, LEASE_S, now_ms)
+        return {lease.partition: lease.token for lease in leases}
+
+    def test_a_partition_has_one_owner(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            mine = await self.take(state, "a", 5)
+            rest = await self.take(state, "b")
+            assert len(mine) == 5
+            assert set(mine) | set(rest) == set(range(PARTITIONS))
+            assert not set(mine) & set(rest)
+            assert await self.take(state, "c") == {}
+            assert await state.held("a", NOW_MS) == [Lease(*pair) for pair in sorted(mine.items())]
+
+        self.play(folder, story)
+
+    def test_a_lease_runs_out_unless_it_is_renewed_and_the_next_token_is_higher(
+        self, folder: Path
+    ) -> None:
+        async def story(state: State) -> None:
+            first = await self.take(state, "a", 1)
+            half_ms = NOW_MS + LEASE_MS // 2
+            await state.beat(worker("a", half_ms), LEASE_S)
+            assert 0 not in await self.take(state, "b", now_ms=half_ms + LEASE_MS)
+            assert await state.held("a", half_ms + LEASE_MS) != []
+            assert await state.held("a", half_ms + LEASE_MS + 1) == []
+            second = await self.take(state, "c", now_ms=half_ms + LEASE_MS + 1)
+            assert second[0] > first[0]
+
+        self.play(folder, story)
+
+    def test_a_beat_does_not_bring_back_a_lease_that_has_run_out(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            await self.take(state, "a", 1)
+            late_ms = NOW_MS + LEASE_MS + 1
+            await state.beat(worker("a", late_ms), LEASE_S)
+            assert await state.held("a", late_ms) == []
+            assert 0 in await self.take(state, "b", now_ms=late_ms)
+
+        self.play(folder, story)
+
+    def test_what_is_given_back_is_free_at_once_for_others_with_a_higher_token(
+        self, folder: Path
+    ) -> None:
+        async def story(state: State) -> None:
+            mine = await self.take(state, "a")
+            await state.release("a", [2, 3])
+            await state.release("b", [4])  # not its own: nothing happens
+            got = await self.take(state, "b")
+            assert set(got) == {2, 3}
+            assert all(got[partition] > mine[partition] for partition in got)
+            await state.release("a", [2])  # no longer its own
+            assert await self.take(state, "c") == {}
+
+        self.play(folder, story)
+
+    def test_tokens_rise_though_the_clock_goes_back(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            first = await self.take(state, "a", 1)
+            await state.release("a", [0])
+            second = await self.take(state, "b", 1, NOW_MS - 3_600_000)
+            assert second[0] > first[0]
+
+        self.play(folder, story)
+
+    def test_who_leaves_is_forgotten_with_all_leases(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            await state.beat(worker("a"), LEASE_S)
+            await self.take(state, "a")
+            await state.leave("a")
+            assert await state.workers(NOW_MS, LEASE_S) == []
+            assert len(await self.take(state, "b")) == PARTITIONS
+
+        self.play(folder, story)
+
+    def test_a_beat_tells_who_lives_and_the_silent_are_as_good_as_dead(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            await state.beat(worker("a", partitions=3), LEASE_S)
+            alive = await state.beat(worker("b", NOW_MS + 1), LEASE_S)
+            assert [(row.id, row.partitions) for row in alive] == [("a", 3), ("b", 0)]
+            alive = await state.beat(worker("b", NOW_MS + LEASE_MS + 1), LEASE_S)
+            assert [row.id for row in alive] == ["b"]
+            assert len(await state.workers(NOW_MS + LEASE_MS, LEASE_S)) == 2
+
+        self.play(folder, story)
+
+    def test_the_ring_of_refused_requests_keeps_the_newest(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            await state.reject([refusal(n) for n in range(30)], 10)
+            await state.reject([refusal(n) for n in range(30, 35)], 10)
+            rows = await state.rejected(100)
+            assert [row.body_bytes for row in rows] == list(range(34, 24, -1))
+            assert rows[0].headers == refusal(34).headers
+            older = await state.rejected(3, rows[4].id)
+            assert [row.body_bytes for row in older] == [29, 28, 27]
+
+        self.play(folder, story)
+
+    def test_what_one_says_another_knows(self, folder: Path) -> None:
+        async def run() -> None:
+            async with self.opened(folder) as one, self.opened(folder) as other:
+                await one.beat(worker("a"), LEASE_S)
+                await self.take(one, "a")
+                assert [row.id for row in await other.workers(NOW_MS, LEASE_S)] == ["a"]
+                assert await self.take(other, "b") == {}
+
+        asyncio.run(run())
+
+    def test_many_processes_at_once_never_get_the_same_lease(self, folder: Path) -> None:
+        with ExitStack() as stack:
+            grabbers = [stack.enter_context(self.grabbing(folder, name)) for name in "abcd"]
+            lines: list[bytes] = []
+            for grabber in grabbers:
+                assert grabber.stdout is not None
+                lines += grabber.stdout.readlines()
+                assert grabber.wait(30) == 0
+        got = [tuple(int(part) for part in line.split()) for line in lines]
+        assert len(got) > 4 * 20
+        assert len(got) == len(set(got)), "the same partition with the same token twice"

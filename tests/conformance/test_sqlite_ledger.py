@@ -1,0 +1,29 @@
+"""The embedded ledger keeps the promises of every ledger."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from tests.conformance.ledger_suite import WINDOW_S, LedgerSuite
+
+from comporta.ledger.port import Ledger
+from comporta.ledger.sqlite import SqliteLedger
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+class TestSqliteLedger(LedgerSuite):
+    """The suite, on a file."""
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[Ledger]:
+        ledger = SqliteLedger(folder / "ledger.db", WINDOW_S)
+        await ledger.open()
+        try:
+            yield ledger
+        finally:
+            await ledger.close()

@@ -1,0 +1,30 @@
+"""A process that takes and gives back leases as fast as it can: `python -m … PATH NAME`.
+
+It prints `partition token` for each lease that it got.
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from comporta.state.sqlite import SqliteState
+
+PARTITIONS = 8
+ROUNDS = 40
+
+
+async def main(path: Path, name: str) -> None:
+    state = SqliteState(path)
+    await state.open()
+    for _ in range(ROUNDS):
+        now_ms = time.time_ns() // 1_000_000
+        leases = await state.acquire(name, PARTITIONS, 3, 60.0, now_ms)
+        for lease in leases:
+            sys.stdout.write(f"{lease.partition} {lease.token}\n")
+        await state.release(name, [lease.partition for lease in leases])
+    await state.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
