@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,10 +18,12 @@ from comporta import __version__
 from comporta.companion import Companion
 from comporta.control import control_app
 from comporta.domain.fleet import Fleet, Secret
-from comporta.errors import ComportaError, StoreUnavailableError
+from comporta.errors import ComportaError, FleetError, StoreUnavailableError
 from comporta.fleet.parse import load
 from comporta.fleet.watch import FleetWatch
+from comporta.i18n import _
 from comporta.ingest.accept import Ingest, Limits
+from comporta.ingest.admission import Admission
 from comporta.ingest.directory import Directory
 from comporta.ingest.endpoint import WebhookEndpoint
 from comporta.ingest.rejected import RejectedRing
@@ -58,14 +61,13 @@ class Gateway:
         shared = prepare(settings.data / METRICS_FOLDER, server_pid)
         self._metrics = Metrics(tally, shared, self._readings)
         self._ring = RejectedRing(stores.state, settings.rejected_max)
-        limits = Limits(
-            settings.body_bytes_max, settings.pending_bytes_max, settings.signature_tolerance_s
-        )
+        limits = Limits(settings.body_bytes_max, settings.signature_tolerance_s)
+        admission = Admission(settings.pending_bytes_max, lambda: stores.log.pending_bytes)
         self.webhooks: ASGIApp = WebhookEndpoint(
-            ingest=Ingest(stores.log, lambda: self._directory, limits, tally),
+            ingest=Ingest(stores.log, lambda: self._directory, admission, limits, tally),
             ring=self._ring,
             tally=tally,
-            body_bytes_max=settings.body_bytes_max,
+            admission=admission,
             now_ms=_now_ms,
         )
         self.control: ASGIApp = control_app(self._health, self._metrics)
@@ -142,6 +144,22 @@ async def _answer(question: Awaitable[T]) -> T | None:
         return None
 
 
+async def _apply_fleet(path: Path, stores: Stores) -> None:
+    """Apply the fleet file of the settings.
+
+    Raises:
+        FleetError: it is wrong, or leaves a token out, which nobody would see when it is made.
+    """
+    declared = load(path, stores.vault)
+    shown = (await stores.fleet.plan(declared)).shown
+    if shown:
+        said = _("The source {source} has no token, and nobody would see one that is made now.")
+        hint = _("Give it one, or apply the file once with: comporta apply {path}")
+        name = f"{shown[0].instance}/{shown[0].source}"
+        raise FleetError(said.format(source=name), str(path), hint=hint.format(path=path))
+    await stores.fleet.apply(declared, "start")
+
+
 class Application:
     """The ASGI application: webhooks go straight to ingest, all else to the control routes."""
 
@@ -179,8 +197,7 @@ class Application:
         tally = Tally()
         async with open_stores(self._settings, tally) as stores:
             if self._settings.fleet is not None:
-                declared = load(self._settings.fleet, stores.vault)
-                await stores.fleet.apply(declared, "start")
+                await _apply_fleet(self._settings.fleet, stores)
             gateway = Gateway(self._settings, stores, tally)
             async with gateway.running():
                 yield gateway

@@ -2,7 +2,8 @@
 
 Intake and dispatch meet in the log and nowhere else, so they need not share an interpreter: a busy
 dispatch does not make a webhook wait, and two cores are used by one worker. The companion gets its
-settings on its standard input; the end of that input, however the worker ends, tells it to finish.
+settings on its standard input; the end of that input, however the worker ends, tells it to
+finish.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ import comporta
 from comporta.settings import Settings
 
 RESTART_S = 1.0
+FAREWELL = b"."
+"""Says that the worker ends in good order; without it, it was killed."""
 _ROOT = str(Path(comporta.__file__).parents[1])
 _START = "import sys; sys.path.insert(0, sys.argv[1]); import comporta.dispatching as d; d.main()"
 _log = structlog.get_logger(__name__)
@@ -65,6 +68,7 @@ class Companion:
         if process is None or process.returncode is not None:
             return
         if process.stdin is not None:
+            process.stdin.write(FAREWELL)
             process.stdin.close()
         try:
             async with asyncio.timeout(within_s):

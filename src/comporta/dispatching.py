@@ -31,6 +31,7 @@ from comporta.telemetry.tally import Tally
 NICENESS = 5
 PRUNE_PERIOD_S = 5.0
 PRUNE_STEP = 200
+DRAIN_AFTER_CRASH_S = 2.0
 ORDERS_BYTES_MAX = 1024 * 1024
 _DAY_MS = 86_400_000
 _log = structlog.get_logger(__name__)
@@ -56,8 +57,11 @@ class Dispatch:
         )
         self._metrics = Metrics(tally, prepare(settings.data / METRICS_FOLDER, orders.server_pid))
 
-    async def run(self, until: Callable[[], Awaitable[object]]) -> None:
-        """Work until `until` says so, then drain. A defect ends the process: it is started anew."""
+    async def run(self, until: Callable[[], Awaitable[float]]) -> None:
+        """Work until `until` is over, then drain for as many seconds as it says.
+
+        A defect ends the process, with a traceback in the log, and it is started anew.
+        """
         await self._watch.load()
         async with asyncio.TaskGroup() as tasks:
             background = [
@@ -66,8 +70,7 @@ class Dispatch:
                 tasks.create_task(self._metrics.run()),
                 tasks.create_task(self._prune()),
             ]
-            await until()
-            await self._dispatcher.drain(self._settings.drain_s)
+            await self._dispatcher.drain(await until())
             for task in background:
                 task.cancel()
 
@@ -105,25 +108,42 @@ class Dispatch:
             _log.error("events.not_pruned", error=str(error))
 
 
+class _End:
+    """When to end, and how long to drain then: what standard input and SIGTERM say."""
+
+    def __init__(self, drain_s: float) -> None:
+        self.drain_s = drain_s
+        self._came = asyncio.Event()
+        self._good_order = False
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGTERM, self._came.set)
+        self._loop.add_reader(sys.stdin.fileno(), self._read)
+
+    def _read(self) -> None:
+        if os.read(sys.stdin.fileno(), 64):
+            self._good_order = True
+            return
+        self._loop.remove_reader(sys.stdin.fileno())
+        if not self._good_order:  # the worker was killed: others shall take over soon
+            self.drain_s = min(self.drain_s, DRAIN_AFTER_CRASH_S)
+        self._came.set()
+
+    async def wait(self) -> float:
+        """Wait for the end; seconds to drain."""
+        await self._came.wait()
+        return self.drain_s
+
+
 async def serve(settings: Settings, orders: Orders) -> None:
     """Dispatch with these settings until standard input ends, or SIGTERM comes.
 
     Raises:
         ComportaError: the stores cannot be opened.
     """
-    end = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, end.set)
-    loop.add_reader(sys.stdin.fileno(), _at_end_of_input, end.set)
+    end = _End(settings.drain_s)
     tally = Tally()
     async with open_stores(settings, tally, upkeep=True) as stores:
         await Dispatch(settings, orders, stores, tally).run(end.wait)
-
-
-def _at_end_of_input(then: Callable[[], None]) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        then()
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ LINGER_S = 0.01
 PAUSE_S = 0.5
 NUDGE_PERIOD_S = 0.5
 BEATS_A_LEASE = 4
+DRAIN_POLL_S = 0.05
 _log = structlog.get_logger(__name__)
 
 
@@ -106,17 +107,20 @@ class Dispatcher:
             await self._sender.close()
 
     async def drain(self, within_s: float) -> None:
-        """Start nothing new; wait for what is under way; hand everything over."""
+        """Start nothing new; hand each partition over as soon as nothing of it is under way."""
         self._draining = True
         for partition in self._tokens:
             self._stop(partition)
         try:
             async with asyncio.timeout(within_s):
                 # Many things end at different times; looking now and then is the simple way.
-                while any(outlet.in_flight for outlet in self._outlets.values()) or self._outcomes:
-                    await asyncio.sleep(0.02)
+                while self._tokens:
+                    await self._give_back()
+                    await asyncio.sleep(DRAIN_POLL_S)
         except TimeoutError:
-            _log.warning("attempts.abandoned", waiting=len(self._outcomes))
+            _log.warning("attempts.abandoned", partitions=len(self._tokens))
+        except StoreUnavailableError as error:
+            _log.warning("leases.not_released", error=str(error))
         try:
             await self._state.leave(self.id)
         except StoreUnavailableError as error:
@@ -173,6 +177,9 @@ class Dispatcher:
         spare = len(self._tokens) - len(self._leaving) - fair
         for partition in sorted(self._tokens, reverse=True)[: max(0, spare)]:
             self._stop(partition)
+        await self._give_back()
+
+    async def _give_back(self) -> None:
         done = [p for p in self._leaving if self._idle(p)]
         for partition in done:
             self._lose(partition)
@@ -192,6 +199,9 @@ class Dispatcher:
         try:
             claim = await self._ledger.claim(lease.partition, lease.token)
         except FencedError:
+            return
+        if self._draining:
+            await self._state.release(self.id, [lease.partition])
             return
         self._accounts |= await self._ledger.source_accounts()
         self._tokens[lease.partition] = lease.token

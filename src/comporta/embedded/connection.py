@@ -4,6 +4,7 @@ Every file is in WAL mode with `synchronous=FULL` unless it holds nothing that m
 cut. Checkpoints never run on a writer's connection: see `upkeep`.
 """
 
+import os
 from pathlib import Path
 
 import apsw
@@ -66,7 +67,10 @@ def connect(path: Path, *, durable: bool = True, page_bytes: int = 4096) -> apsw
 
     Raises:
         apsw.Error: as SQLite has it; see `explain`.
+        OSError: the file cannot be made.
     """
+    # Made by us, so that only we can read it; SQLite gives its other files the same rights.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = apsw.Connection(str(path))
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)

@@ -4,9 +4,9 @@
 and returns an answer; the ASGI endpoint is one such front. Nothing here asks the ledger.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import NoReturn
 
 import msgspec
 
@@ -17,18 +17,19 @@ from comporta.domain.fleet import SourceKind
 from comporta.domain.partitioning import partition_of
 from comporta.errors import StoreError
 from comporta.ingest import problems
+from comporta.ingest.admission import Admission
 from comporta.ingest.directory import Caller, Directory
 from comporta.ingest.problems import Problem
 from comporta.ingest.request import TOKEN_CHARS_MAX, Request
 from comporta.log.port import Log
 from comporta.telemetry.tally import Tally
 
-ROOM_WAIT_S = 4.0
-"""Chatwoot gives up after 5 s: until then there is hope for room."""
-ROOM_POLL_S = 0.01
+STRANGER_BYTES_MAX = 64 * 1024
+"""How much is read from a caller who is not known, so that its refusal takes as long as others."""
 _NOBODY = (b"nobody's secret, for the time it takes",)
 RawHeaders = Iterable[tuple[bytes, bytes]]
-ReadBody = Callable[[], Awaitable[bytes]]
+ReadBody = Callable[[int], Awaitable[bytes]]
+"""Reads a body of at most so many bytes."""
 
 
 class RefusedError(Exception):
@@ -44,7 +45,6 @@ class Limits(msgspec.Struct, frozen=True):
     """The bounds of ingest; see the settings of the same names."""
 
     body_bytes_max: int
-    pending_bytes_max: int
     signature_tolerance_s: float
 
 
@@ -54,14 +54,21 @@ class Ingest:
     Args:
         log: where events go.
         directory: the callers at the time of the call.
+        admission: how much may wait.
         limits: its bounds.
         tally: what is counted.
     """
 
     def __init__(
-        self, log: Log, directory: Callable[[], Directory], limits: Limits, tally: Tally
+        self,
+        log: Log,
+        directory: Callable[[], Directory],
+        admission: Admission,
+        limits: Limits,
+        tally: Tally,
     ) -> None:
-        self._log, self._directory, self._limits, self._tally = log, directory, limits, tally
+        self._log, self._directory, self._admission = log, directory, admission
+        self._limits, self._tally = limits, tally
 
     async def accept(
         self, method: str, path: str, query: bytes, headers: RawHeaders, read: ReadBody
@@ -73,7 +80,7 @@ class Ingest:
             path: `/webhook`, `/webhook/TOKEN`, with or without a slash at the end.
             query: the raw query string.
             headers: raw, names in lower case.
-            read: reads the body within its bounds.
+            read: reads the body, of so many bytes at the most; raises RefusedError beyond.
 
         Raises:
             RefusedError: nothing is stored, as far as can be told.
@@ -85,8 +92,11 @@ class Ingest:
         token = request.token(path, query)
         caller = self._directory().find(token) if 0 < len(token) <= TOKEN_CHARS_MAX else None
         try:
-            self._check_length(request)
-            body = await read()
+            limit = self._limits.body_bytes_max if caller else STRANGER_BYTES_MAX
+            if request.content_length > limit:
+                _refuse_length(token, caller)
+            # The server holds a body to its announced length: so much room is enough for it.
+            body = await read(request.content_length or limit)
             now_s = time.time()
             caller = self._check(request, token, caller, body, now_s)
             record = self._record(request, caller, body, now_s)
@@ -97,10 +107,6 @@ class Ingest:
         self._tally.events_accepted.add((caller.instance_name, record.event_type))
         self._tally.accepted_bytes.add((caller.instance_name,), len(body))
         self._tally.ack_seconds.observe(time.perf_counter() - started)
-
-    def _check_length(self, request: Request) -> None:
-        if request.content_length > self._limits.body_bytes_max:
-            raise RefusedError(problems.TOO_LARGE)
 
     def _check(
         self, request: Request, token: str, caller: Caller | None, body: bytes, now_s: float
@@ -151,22 +157,16 @@ class Ingest:
         """Append; where that fails, answer so that Chatwoot sends again what it can send again."""
         is_bot = caller.kind is SourceKind.AGENT_BOT
         try:
-            if self._full and (is_bot or not await self._room()):
+            if self._admission.full and (is_bot or not await self._admission.room()):
                 raise RefusedError(problems.BUSY if is_bot else problems.CANNOT_STORE)
             await self._log.append(record)
         except StoreError as error:
             problem = problems.BUSY if is_bot else problems.CANNOT_STORE
             raise RefusedError(problem, str(error)) from error
 
-    @property
-    def _full(self) -> bool:
-        return self._log.pending_bytes > self._limits.pending_bytes_max
 
-    async def _room(self) -> bool:
-        """Wait until there is room; False if there is none in time."""
-        deadline = time.monotonic() + ROOM_WAIT_S
-        while self._full:
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(ROOM_POLL_S)
-        return True
+def _refuse_length(token: str, caller: Caller | None) -> NoReturn:
+    """A body that is announced as too large is not read at all."""
+    if caller is not None:
+        raise RefusedError(problems.TOO_LARGE)
+    raise RefusedError(problems.UNKNOWN_TOKEN if token else problems.NO_TOKEN)

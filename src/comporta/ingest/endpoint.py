@@ -8,11 +8,12 @@ arrive is the server's business: see `comporta.serving`.
 from collections.abc import Callable
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from comporta.i18n import choose
 from comporta.ingest import problems
 from comporta.ingest.accept import Ingest, RefusedError
+from comporta.ingest.admission import Admission
 from comporta.ingest.rejected import RejectedRing, masked, masked_path
 from comporta.state.port import Rejected
 from comporta.telemetry.tally import Tally
@@ -33,7 +34,7 @@ class WebhookEndpoint:
         ingest: decides.
         ring: keeps what was refused.
         tally: counts it.
-        body_bytes_max: limit of a body.
+        admission: gives room to large bodies.
         now_ms: the clock, Unix milliseconds.
     """
 
@@ -43,20 +44,21 @@ class WebhookEndpoint:
         ingest: Ingest,
         ring: RejectedRing,
         tally: Tally,
-        body_bytes_max: int,
+        admission: Admission,
         now_ms: Callable[[], int],
     ) -> None:
         self._ingest, self._ring, self._tally, self._now_ms = ingest, ring, tally, now_ms
-        self._body_bytes_max = body_bytes_max
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
 
-        async def read() -> bytes:
+        async def read(limit: int) -> bytes:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
-                return self._bounded(message.get("body", b""))
-            return await self._read_rest(message, receive)
+                return _bounded(message.get("body", b""), limit)
+            async with self._admission.reserve(limit):
+                return await _read_rest(message, receive, limit)
 
         try:
             await self._ingest.accept(
@@ -69,23 +71,6 @@ class WebhookEndpoint:
             return
         await send(_START)
         await send(_BODY)
-
-    def _bounded(self, body: bytes) -> bytes:
-        if len(body) > self._body_bytes_max:
-            raise RefusedError(problems.TOO_LARGE)
-        return body
-
-    async def _read_rest(self, message: Any, receive: Receive) -> bytes:
-        body = bytearray()
-        while True:
-            if message["type"] == "http.disconnect":
-                raise RefusedError(problems.INCOMPLETE)
-            body += message.get("body", b"")
-            if len(body) > self._body_bytes_max:
-                raise RefusedError(problems.TOO_LARGE)
-            if not message.get("more_body", False):
-                return bytes(body)
-            message = await receive()
 
     def _keep(self, scope: Scope, refusal: RefusedError) -> None:
         problem, reason = refusal.problem, refusal.reason
@@ -105,6 +90,25 @@ class WebhookEndpoint:
                 body_bytes=int(dict(headers).get("content-length", "0") or 0),
             )
         )
+
+
+def _bounded(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise RefusedError(problems.TOO_LARGE)
+    return body
+
+
+async def _read_rest(message: Message, receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    while True:
+        if message["type"] == "http.disconnect":
+            raise RefusedError(problems.INCOMPLETE)
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise RefusedError(problems.TOO_LARGE)
+        if not message.get("more_body", False):
+            return bytes(body)
+        message = await receive()
 
 
 async def _refuse(send: Send, scope: Scope, refusal: RefusedError) -> None:
