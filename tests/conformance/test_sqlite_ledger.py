@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.conformance.ledger_suite import WINDOW_S, LedgerSuite
+from tests.conformance.ledger_people_suite import LedgerPeopleSuite
+from tests.conformance.ledger_stage import WINDOW_S
+from tests.conformance.ledger_suite import LedgerSuite
 
 from comporta.ledger.port import Ledger
 from comporta.ledger.sqlite import SqliteLedger
@@ -16,8 +18,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class TestSqliteLedger(LedgerSuite):
-    """The suite, on a file."""
+class TestSqliteLedger(LedgerSuite, LedgerPeopleSuite):
+    """The suites, on a file."""
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> AsyncIterator[Ledger]:

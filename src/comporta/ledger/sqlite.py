@@ -16,13 +16,13 @@ import msgspec
 from comporta.domain.dedupe import DEFAULT_WINDOW_S
 from comporta.domain.delivery import Delivery, Outcome
 from comporta.domain.fleet import Fleet
-from comporta.embedded.connection import check_library, connect
+from comporta.embedded.connection import BROKEN, check_library, connect, unavailable
 from comporta.embedded.group_commit import GroupCommit
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
 from comporta.embedded.rows import every, one, transaction
 from comporta.embedded.upkeep import Upkeep
-from comporta.errors import ComportaError, ConflictError
+from comporta.errors import ConflictError
 from comporta.i18n import _
 from comporta.ledger import sqlite_dispatch as work
 from comporta.ledger import sqlite_questions as questions
@@ -55,9 +55,12 @@ class _Session:
 
     def __init__(self, path: Path) -> None:
         self.connection = _open(path)
+        self._path = path
 
     def write(self, jobs: Sequence[Job]) -> list[object]:
         with transaction(self.connection):
+            if not jobs:
+                self.connection.execute(SQL["probe"])
             return [self._run(job) for job in jobs]
 
     def _run(self, job: Job) -> object:
@@ -65,7 +68,11 @@ class _Session:
         try:
             with self.connection:  # a savepoint
                 result = job(self.connection)
-        except ComportaError as error:
+        except BROKEN:
+            raise  # the file's fault: it concerns the whole group
+        except apsw.Error as error:
+            return unavailable(error, self._path)
+        except Exception as error:  # noqa: BLE001  (one of the supervisor's: its caller gets it)
             return error
         return result
 

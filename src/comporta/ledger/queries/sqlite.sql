@@ -1,5 +1,8 @@
 -- The ledger's questions and statements for SQLite. A block is used by its name.
 
+-- name: probe
+INSERT OR REPLACE INTO probe (id, filler) VALUES (1, randomblob(65536));
+
 -- name: fleet_version
 SELECT coalesce(max(version), 0) FROM fleets;
 
@@ -50,8 +53,8 @@ INSERT INTO bodies (event_id, body) VALUES (?, ?);
 
 -- name: add_delivery
 INSERT INTO deliveries (id, event_id, route_id, destination_id, partition, lane, state,
-                        attempts, tries, due_at_ms, settled_at_ms, reason, replay)
-VALUES (?, ?, ?, ?, ?, ?, 'pending', 0, 0, 0, 0, '', ?);
+                        attempts, due_at_ms, settled_at_ms, reason, replay)
+VALUES (?, ?, ?, ?, ?, ?, 'pending', 0, 0, 0, '', ?);
 
 -- name: refill
 SELECT d.id, d.event_id, d.destination_id, d.partition, d.lane, d.attempts, d.due_at_ms,
@@ -63,12 +66,13 @@ ORDER BY d.id LIMIT ?;
 
 -- name: settle
 UPDATE deliveries
-SET state = ?, attempts = ?, tries = tries + 1, due_at_ms = ?, settled_at_ms = ?, reason = ?
-WHERE id = ?;
+SET state = ?, attempts = ?, due_at_ms = ?, settled_at_ms = ?, reason = ?
+WHERE id = ? AND state IN ('pending', 'scheduled');
 
 -- name: add_attempt
 INSERT INTO attempts (delivery_id, number, started_at_ms, duration_ms, status, error, response)
-SELECT id, tries, ?, ?, ?, ?, ? FROM deliveries WHERE id = ?;
+SELECT d.id, 1 + (SELECT count(*) FROM attempts a WHERE a.delivery_id = d.id), ?, ?, ?, ?, ?
+FROM deliveries d WHERE d.id = ?;
 
 -- name: last_nudge
 SELECT coalesce(max(id), 0) FROM nudges;

@@ -46,7 +46,6 @@ CREATE TABLE deliveries (
   state          TEXT    NOT NULL
                  CHECK (state IN ('pending', 'scheduled', 'delivered', 'dead', 'discarded')),
   attempts       INTEGER NOT NULL,  -- in the present run of the retry schedule
-  tries          INTEGER NOT NULL,  -- ever made: numbers the attempts, over redrives
   due_at_ms      INTEGER NOT NULL,
   settled_at_ms  INTEGER NOT NULL,
   reason         TEXT    NOT NULL,
@@ -89,4 +88,10 @@ CREATE TABLE nudges (
   destination_id TEXT    NOT NULL,
   lane           INTEGER NOT NULL,
   nudged_at_ms   INTEGER NOT NULL
+) STRICT;
+
+-- Written to find out whether the file can be written again after a failure.
+CREATE TABLE probe (
+  id     INTEGER PRIMARY KEY,
+  filler BLOB NOT NULL
 ) STRICT;

@@ -1,0 +1,264 @@
+"""What every ledger must do for people and for the fleet, whatever database is behind it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.conformance.ledger_stage import (
+    BOT,
+    CRM,
+    DEAD,
+    DELIVERED,
+    KEY,
+    LANE,
+    NOW_MS,
+    TOKEN,
+    LedgerStage,
+    later,
+    new_event,
+    outcome,
+)
+from tests.support.records import record
+
+from comporta.domain.delivery import Delivery, DeliveryState
+from comporta.domain.fleet import Destination, Fleet
+from comporta.errors import ConflictError
+from comporta.ledger.port import (
+    DeliveryFilter,
+    EventFilter,
+    LaneKey,
+    Ledger,
+    Step,
+)
+
+
+class LedgerPeopleSuite(LedgerStage):
+    """Redrive, replay, retention, questions, and versions of the fleet."""
+
+    # People
+
+    async def some_dead(self, ledger: Ledger, count: int) -> list[Delivery]:
+        made = (await self.put(ledger, *[new_event(n) for n in range(1, count + 1)])).deliveries
+        await self.settle(ledger, *[outcome(one, DEAD, 500) for one in made])
+        return list(made)
+
+    def test_a_redrive_puts_dead_letters_back_from_the_start_and_nudges_their_lanes(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            made = await self.some_dead(ledger, 5)
+            after, lanes = await ledger.nudges(-1)
+            assert lanes == []
+            dead = DeliveryFilter(state=DeliveryState.DEAD, limit=3)
+            step = await ledger.redrive(dead, NOW_MS)
+            assert step == Step(3, made[2].id)
+            after, lanes = await ledger.nudges(after)
+            assert set(lanes) == {KEY}
+            assert await ledger.nudges(after) == (after, [])
+            refilled = await ledger.refill({KEY: 0}, 10)
+            assert [(one.id, one.attempts, one.due_at_ms) for one in refilled] == [
+                (one.id, 0, 0) for one in made[:3]
+            ]
+            await self.settle(ledger, outcome(refilled[0], DELIVERED))
+            assert [a.number for a in await ledger.attempts(made[0].id)] == [1, 2]
+            assert (await ledger.redrive(dead, NOW_MS)).done == 2
+            assert (await ledger.redrive(dead, NOW_MS)).done == 0
+
+        self.play(folder, story)
+
+    def test_a_redrive_takes_dead_letters_only_and_only_what_was_asked_for(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            made = (
+                await self.put(ledger, *[new_event(n, targets=(CRM, BOT)) for n in (1, 2)])
+            ).deliveries
+            await self.settle(
+                ledger, *[outcome(one, DEAD, 500) for one in made[:3]], outcome(made[3], DELIVERED)
+            )
+            step = await ledger.redrive(DeliveryFilter(destination_id="dst_bot"), NOW_MS)
+            assert step == Step(1, made[1].id)
+            assert (await ledger.totals()).dead == 2
+
+        self.play(folder, story)
+
+    def test_a_replay_makes_new_deliveries_at_the_end_of_the_lane(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            made = (await self.put(ledger, new_event(1), new_event(2))).deliveries
+            await self.settle(ledger, *[outcome(one, DELIVERED) for one in made])
+            after, _lanes = await ledger.nudges(-1)
+            step = await ledger.replay(DeliveryFilter(), NOW_MS + 50)
+            assert step == Step(2, made[1].id)
+            assert (await ledger.nudges(after))[1] == [KEY, KEY]
+            again = await ledger.refill({KEY: 0}, 10)
+            assert [one.event_id for one in again] == [one.event_id for one in made]
+            assert again[0].id > made[1].id
+            rows = await ledger.deliveries(DeliveryFilter(state=DeliveryState.PENDING))
+            assert all(row.replay for row in rows)
+            (newer,) = (await self.put(ledger, new_event(3))).deliveries
+            assert newer.id > again[-1].id, "a replay's ids are taken"
+
+        self.play(folder, story)
+
+    def test_a_replay_goes_elsewhere_if_asked_and_is_not_replayed_itself(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            (one,) = (await self.put(ledger, new_event(1))).deliveries
+            await self.settle(ledger, outcome(one, DELIVERED))
+            await ledger.replay(DeliveryFilter(), NOW_MS, "dst_new")
+            key = LaneKey(0, "dst_new", LANE)
+            (copy,) = await ledger.refill({key: 0}, 10)
+            assert copy.destination_id == "dst_new"
+            await self.settle(ledger, outcome(copy, DELIVERED))
+            assert await ledger.replay(DeliveryFilter(), NOW_MS) == Step(1, one.id)
+
+        self.play(folder, story)
+
+    def test_a_replay_in_steps_takes_each_delivery_once(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            made = (await self.put(ledger, *[new_event(n) for n in range(1, 8)])).deliveries
+            await self.settle(ledger, *[outcome(one, DELIVERED) for one in made])
+            after_id, done = None, []
+            while True:
+                step = await ledger.replay(DeliveryFilter(after_id=after_id, limit=3), NOW_MS)
+                if not step.done:
+                    break
+                done.append(step.done)
+                after_id = step.last_id
+            assert done == [3, 3, 1]
+
+        self.play(folder, story)
+
+    def test_pruning_takes_old_finished_events_and_never_what_is_open_or_dead(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            made = (
+                await self.put(
+                    ledger, *[new_event(n) for n in range(1, 6)], new_event(6, targets=())
+                )
+            ).deliveries
+            await self.settle(
+                ledger,
+                outcome(made[0], DELIVERED),
+                outcome(made[1], DEAD, 500),
+                later(made[2], NOW_MS + 5),
+                outcome(made[3], DELIVERED),
+            )
+            (young,) = (await self.put(ledger, new_event(7), now_ms=NOW_MS + 9_000)).deliveries
+            await self.settle(ledger, outcome(young, DELIVERED))
+            before_ms = NOW_MS + 5_000
+            assert await ledger.prune(before_ms, 2) == 2
+            assert await ledger.prune(before_ms, 100) == 1
+            assert await ledger.prune(before_ms, 100) == 0
+            kept = {row.id for row in await ledger.events(EventFilter())}
+            assert kept == {made[1].event_id, made[2].event_id, made[4].event_id, young.event_id}
+            assert await ledger.event(made[0].event_id) is None
+            assert await ledger.attempts(made[0].id) == []
+            assert len(await ledger.refill({KEY: 0}, 10)) == 2
+
+        self.play(folder, story)
+
+    def test_events_are_listed_newest_first_filtered_and_paged(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            sent = [
+                record(body=b"1"),
+                record(body=b"2", event_type="contact_created", subject="contact:1"),
+                record(body=b"3", instance_id="ins_2", subject="conversation:2"),
+                record(body=b"4", subject="conversation:12"),
+            ]
+            for n, one in enumerate(sent, 1):
+                await self.put(ledger, new_event(n, one), now_ms=NOW_MS + n)
+            rows = await ledger.events(EventFilter())
+            assert [row.body_bytes for row in rows] == [1] * 4
+            ids = [row.id for row in rows]
+            assert ids == sorted(ids, reverse=True)
+
+            async def which(**asked: object) -> list[int]:
+                found = await ledger.events(EventFilter(**asked))  # type: ignore[arg-type]
+                return [len(ids) - ids.index(row.id) for row in found]
+
+            assert await which(limit=2) == [4, 3]
+            assert await which(before_id=ids[1], limit=2) == [2, 1]
+            assert await which(instance_id="ins_2") == [3]
+            assert await which(event_type="contact_created") == [2]
+            assert await which(conversation_id=1) == [1]
+            assert await which(since_ms=NOW_MS + 3) == [4, 3]
+            assert await which(instance_id="nobody") == []
+            assert await ledger.event(1) is None
+
+        self.play(folder, story)
+
+    def test_deliveries_are_listed_newest_first_filtered_paged_and_counted(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            sent = [record(body=b"1"), record(body=b"2", instance_id="ins_2"), record(body=b"3")]
+            events = [new_event(n, one, targets=(CRM, BOT)) for n, one in enumerate(sent, 1)]
+            made = (await self.put(ledger, *events)).deliveries
+            await self.settle(ledger, outcome(made[0], DELIVERED), outcome(made[1], DEAD, 500))
+            ids = [one.id for one in made]
+
+            async def which(**asked: object) -> list[int]:
+                asked_for = DeliveryFilter(**asked)  # type: ignore[arg-type]
+                found = [ids.index(row.id) for row in await ledger.deliveries(asked_for)]
+                if not {"limit", "before_id"} & set(asked):
+                    assert await ledger.count(asked_for) == len(found)
+                return found
+
+            assert await which() == [5, 4, 3, 2, 1, 0]
+            assert await which(limit=2) == [5, 4]
+            assert await which(limit=2, before_id=ids[4]) == [3, 2]
+            assert await which(state=DeliveryState.DEAD) == [1]
+            assert await which(state=DeliveryState.DELIVERED) == [0]
+            assert await which(destination_id="dst_crm") == [4, 2, 0]
+            assert await which(instance_id="ins_2") == [3, 2]
+            assert await which(event_id=made[4].event_id) == [5, 4]
+            assert await which(delivery_id=ids[3]) == [3]
+            assert await which(since_ms=NOW_MS + 1) == []
+
+        self.play(folder, story)
+
+    # The fleet
+
+    def test_a_fleet_is_replaced_whole_and_only_by_its_next_version(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            assert await ledger.fleet_version() == 0
+            assert await ledger.fleet() == Fleet()
+            first = Fleet(1, destinations=(Destination("dst_1", "crm", "http://localhost/é"),))
+            await ledger.replace_fleet(first, "cli:ana", "added crm")
+            assert await ledger.fleet() == first
+            for version in (0, 1, 3):
+                with pytest.raises(ConflictError):
+                    await ledger.replace_fleet(Fleet(version), "cli:bia", "too late")
+            assert await ledger.fleet() == first
+            await ledger.replace_fleet(Fleet(2), "cli:bia", "emptied")
+            assert await ledger.fleet_version() == 2
+
+        self.play(folder, story)
+
+    def test_of_several_who_change_the_fleet_at_once_one_succeeds(self, folder: Path) -> None:
+        async def run() -> None:
+            async with self.opened(folder) as one, self.opened(folder) as other:
+                results = await asyncio.gather(
+                    *[
+                        ledger.replace_fleet(Fleet(1), "cli:ana", "me")
+                        for ledger in (one, other, one, other)
+                    ],
+                    return_exceptions=True,
+                )
+                assert sum(result is None for result in results) == 1
+                assert sum(isinstance(result, ConflictError) for result in results) == 3
+
+        asyncio.run(run())
+
+    def test_what_one_writes_another_reads(self, folder: Path) -> None:
+        async def run() -> None:
+            async with self.opened(folder) as one, self.opened(folder) as other:
+                await one.claim(0, TOKEN)
+                await self.put(one, new_event(1))
+                assert len(await other.events(EventFilter())) == 1
+                assert (await other.claim(0, TOKEN + 1)).offset == 1
+
+        asyncio.run(run())
