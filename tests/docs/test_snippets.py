@@ -222,14 +222,12 @@ def backed_up(data: Path, target: Path) -> None:
     script = target.with_suffix(".py")
     script.write_text(fences(DOCS / "operating.md", "python")[0])
 
+    def copy() -> None:
+        subprocess.run([sys.executable, script, data, target], timeout=DEADLINE_S, check=True)
+
     async def beside_open_stores() -> None:
         async with open_stores(Settings(data=data), upkeep=True):
-            await asyncio.to_thread(
-                subprocess.run,
-                [sys.executable, script, data, target],
-                timeout=DEADLINE_S,
-                check=True,
-            )
+            await asyncio.to_thread(copy)
 
     asyncio.run(beside_open_stores())
 
