@@ -4,6 +4,7 @@
 migrates and the others find it done.
 """
 
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def migrate(connection: apsw.Connection, path: Path, package: str, prefix: str) 
         )
     if found == newest:
         return
-    with gate_of(path).turn():
+    with closing(gate_of(path)) as gate, gate.turn():
         for number in range(_version(connection) + 1, newest + 1):
             with transaction(connection):
                 connection.execute(steps[number])

@@ -6,7 +6,6 @@ and returns an answer; the ASGI endpoint is one such front. Nothing here asks th
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NoReturn
 
 import msgspec
 
@@ -24,12 +23,10 @@ from comporta.ingest.request import TOKEN_CHARS_MAX, Request
 from comporta.log.port import Log
 from comporta.telemetry.tally import Tally
 
-STRANGER_BYTES_MAX = 64 * 1024
-"""How much is read from a caller who is not known, so that its refusal takes as long as others."""
 _NOBODY = (b"nobody's secret, for the time it takes",)
 RawHeaders = Iterable[tuple[bytes, bytes]]
-ReadBody = Callable[[int], Awaitable[bytes]]
-"""Reads a body of at most so many bytes."""
+ReadBody = Callable[[int, bool], Awaitable[bytes]]
+"""Reads a body of at most so many bytes; False: only to take as long, for it is not wanted."""
 
 
 class RefusedError(Exception):
@@ -80,7 +77,7 @@ class Ingest:
             path: `/webhook`, `/webhook/TOKEN`, with or without a slash at the end.
             query: the raw query string.
             headers: raw, names in lower case.
-            read: reads the body, of so many bytes at the most; raises RefusedError beyond.
+            read: reads the body; raises RefusedError for one that is too large.
 
         Raises:
             RefusedError: nothing is stored, as far as can be told.
@@ -92,11 +89,11 @@ class Ingest:
         token = request.token(path, query)
         caller = self._directory().find(token) if 0 < len(token) <= TOKEN_CHARS_MAX else None
         try:
-            limit = self._limits.body_bytes_max if caller else STRANGER_BYTES_MAX
-            if request.content_length > limit:
-                _refuse_length(token, caller)
+            length = request.content_length or self._limits.body_bytes_max
+            if length > self._limits.body_bytes_max:
+                raise RefusedError(problems.TOO_LARGE)  # noqa: TRY301  (what comes next reads it)
             # The server holds a body to its announced length: so much room is enough for it.
-            body = await read(request.content_length or limit)
+            body = await read(length, caller is not None)
             now_s = time.time()
             caller = self._check(request, token, caller, body, now_s)
             record = self._record(request, caller, body, now_s)
@@ -163,10 +160,3 @@ class Ingest:
         except StoreError as error:
             problem = problems.BUSY if is_bot else problems.CANNOT_STORE
             raise RefusedError(problem, str(error)) from error
-
-
-def _refuse_length(token: str, caller: Caller | None) -> NoReturn:
-    """A body that is announced as too large is not read at all."""
-    if caller is not None:
-        raise RefusedError(problems.TOO_LARGE)
-    raise RefusedError(problems.UNKNOWN_TOKEN if token else problems.NO_TOKEN)

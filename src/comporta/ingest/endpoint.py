@@ -6,6 +6,7 @@ arrive is the server's business: see `comporta.serving`.
 """
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
@@ -53,10 +54,12 @@ class WebhookEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
 
-        async def read(limit: int) -> bytes:
+        async def read(limit: int, wanted: bool) -> bytes:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
                 return _bounded(message.get("body", b""), limit)
+            if not wanted:
+                return await _pass_over(message, receive, limit)
             async with self._admission.reserve(limit):
                 return await _read_rest(message, receive, limit)
 
@@ -109,6 +112,21 @@ async def _read_rest(message: Message, receive: Receive, limit: int) -> bytes:
         if not message.get("more_body", False):
             return bytes(body)
         message = await receive()
+
+
+async def _pass_over(message: Message, receive: Receive, limit: int) -> bytes:
+    """Read a stranger's body as others are read, but keep none of it."""
+    size, mac = 0, sha256()
+    while message["type"] != "http.disconnect":
+        part = message.get("body", b"")
+        mac.update(part)
+        size += len(part)
+        if size > limit:
+            raise RefusedError(problems.TOO_LARGE)
+        if not message.get("more_body", False):
+            return mac.digest()
+        message = await receive()
+    raise RefusedError(problems.INCOMPLETE)
 
 
 async def _refuse(send: Send, scope: Scope, refusal: RefusedError) -> None:

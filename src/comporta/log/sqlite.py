@@ -24,7 +24,7 @@ from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
 from comporta.embedded.rows import one, transaction
 from comporta.embedded.upkeep import Upkeep
-from comporta.errors import StoreUnavailableError
+from comporta.errors import StoreError
 from comporta.log.frames import pack, unpack
 from comporta.log.port import Batch, Entry, LogHealth
 
@@ -120,7 +120,7 @@ class SqliteLog:
         await self._writer.close()
         await asyncio.to_thread(self._upkeep.close)
         # What is lost of the watermark is only read again: a broken disk does not stop a stop.
-        with suppress(StoreUnavailableError):
+        with suppress(StoreError):
             await self._reader.run(self._save_watermark)
         await self._reader.close()
         self._gate.close()
