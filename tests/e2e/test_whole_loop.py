@@ -47,7 +47,7 @@ to = ["sink"]
 def plan(gateway: Gateway) -> SimulationPlan:
     urls = {name: f"{gateway.url}/webhook/token-of-the-instance-{name}" for name in KINDS}
     told = tuple(SimulatedChatwoot(name, kind, urls[name], SECRET) for name, kind in KINDS.items())
-    return SimulationPlan(told, rate_per_s=200, duration_s=4, seed=1)
+    return SimulationPlan(told, rate_per_s=200, duration_s=3, seed=1)
 
 
 async def loop(gateway: Gateway, sink: Sink) -> tuple[SimulationSummary, SinkReport]:
@@ -63,8 +63,8 @@ async def loop(gateway: Gateway, sink: Sink) -> tuple[SimulationSummary, SinkRep
 
 @pytest.mark.parametrize(
     "behaviour",
-    [SinkBehaviour(), SinkBehaviour("fail", share=0.1), SinkBehaviour(delay_s=0.02)],
-    ids=["a good destination", "one that fails at times", "a slow one"],
+    [SinkBehaviour(delay_s=0.01), SinkBehaviour("fail", share=0.1)],
+    ids=["a good destination", "one that fails at times"],
 )
 def test_all_that_is_sent_is_accepted_and_arrives_once_and_in_order(
     tmp_path: Path, behaviour: SinkBehaviour
@@ -73,7 +73,7 @@ def test_all_that_is_sent_is_accepted_and_arrives_once_and_in_order(
     sink = Sink(port=port, secret=WHSEC, behaviour=behaviour)
     with Gateway(tmp_path, fleet(port), workers=4) as gateway:
         summary, report = asyncio.run(loop(gateway, sink))
-        assert summary.sent == summary.accepted > 700
+        assert summary.sent == summary.accepted > 500
         assert report.unique == summary.accepted
         assert (report.duplicates, report.disorder, report.missing) == (0, 0, 0)
         assert (report.bad_signatures, report.malformed, report.unmarked) == (0, 0, 0)

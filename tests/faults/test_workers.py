@@ -24,7 +24,7 @@ from comporta.testing.simulation import SimulationSummary as Summary
 from comporta.testing.sink import Sink
 from comporta.testing.sink_connection import SinkBehaviour
 
-LOAD_S = 34.0
+LOAD_S = 36.0
 RATE_PER_S = 150.0
 DRAIN_S = 30.0
 FROZEN_S = 4.5
@@ -145,10 +145,17 @@ class Load:
         )
 
 
-def kill_one(gateway: Gateway, random: Random) -> None:
-    workers = gateway.workers
-    if workers:
-        os.kill(random.choice(workers), signal.SIGKILL)
+def kill_worker(gateway: Gateway, random: Random) -> None:
+    os.kill(random.choice(gateway.workers), signal.SIGKILL)
+
+
+def kill_dispatch(gateway: Gateway, random: Random) -> None:
+    os.kill(random.choice(_dispatchers(gateway))[1], signal.SIGKILL)
+
+
+def kill_pair(gateway: Gateway, random: Random) -> None:
+    for pid in random.choice(_dispatchers(gateway)):
+        os.kill(pid, signal.SIGKILL)
 
 
 def kill_all(gateway: Gateway, _random: Random) -> None:
@@ -156,13 +163,25 @@ def kill_all(gateway: Gateway, _random: Random) -> None:
     gateway.launch()
 
 
-def freeze_one(gateway: Gateway, random: Random) -> None:
-    frozen = random.choice(gateway.workers)
-    os.kill(frozen, signal.SIGSTOP)
+def freeze_worker(gateway: Gateway, random: Random) -> None:
+    _freeze(random.choice(gateway.workers))
+
+
+def freeze_dispatch(gateway: Gateway, random: Random) -> None:
+    _freeze(random.choice(_dispatchers(gateway))[1])
+
+
+def _dispatchers(gateway: Gateway) -> list[tuple[int, int]]:
+    """Pairs of a worker and its dispatch process; waits until there is one."""
+    return wait_for("a dispatch process lives", lambda: list(gateway.dispatchers.items()))
+
+
+def _freeze(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
     try:
         time.sleep(FROZEN_S)
     finally:
-        os.kill(frozen, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_whatever_is_killed_what_was_acknowledged_arrives_whole_and_in_order(
@@ -170,7 +189,8 @@ def test_whatever_is_killed_what_was_acknowledged_arrives_whole_and_in_order(
 ) -> None:
     seed = SystemRandom().randrange(1_000_000)
     random = Random(seed)  # noqa: S311  (which worker dies is no secret)
-    faults = [kill_one] * 5 + [kill_all] * 2 + [freeze_one]
+    faults = [kill_worker, kill_dispatch, kill_pair, kill_all] * 2
+    faults += [freeze_worker, freeze_dispatch]
     random.shuffle(faults)
     print(f"seed {seed}: {[fault.__name__ for fault in faults]}")  # noqa: T201
     port, judge = free_port(), Judge()

@@ -147,8 +147,13 @@ class Gateway:
         """The pids of its workers; with one worker that is the command itself."""
         if self.count == 1:
             return [self.pid]
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in _command_of(pid)]
+        return _children(self.pid, b"spawn_main")
+
+    @property
+    def dispatchers(self) -> dict[int, int]:
+        """Each worker's pid → the pid of its dispatch process; without those that have none."""
+        found = {worker: _children(worker, b"comporta.dispatching") for worker in self.workers}
+        return {worker: pids[0] for worker, pids in found.items() if pids}
 
     def is_ready(self) -> bool:
         """Whether `/readyz` says yes."""
@@ -240,6 +245,15 @@ class Gateway:
                 return await question(stores)
 
         return asyncio.run(main())
+
+
+def _children(pid: int, marked: bytes) -> list[int]:
+    """The children of a process whose command line has a mark."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [int(child) for child in children if marked in _command_of(child)]
 
 
 def _command_of(pid: str) -> bytes:
