@@ -17,6 +17,7 @@ def running(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}/src"},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     try:
