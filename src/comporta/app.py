@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from comporta import __version__
@@ -40,6 +41,7 @@ QUESTION_S = 2.0
 KILL_AFTER_S = 2.0
 """Beyond the time that dispatch has to drain."""
 T = TypeVar("T")
+_log = structlog.get_logger(__name__)
 
 
 def _now_ms() -> int:
@@ -189,6 +191,10 @@ class Application:
                 await receive()
         except ComportaError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        except Exception as error:  # noqa: BLE001  (a defect: say so, and do not serve without it)
+            _log.exception("gateway.failed")
+            await send({"type": "lifespan.startup.failed", "message": repr(error)})
             return
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -87,4 +87,13 @@ class StoreUnavailableError(StoreError):
 
 
 class FencedError(StoreError):
-    """The partition belongs to another worker now; drop what is in memory, its new owner has it."""
+    """The partition belongs to another worker now; drop what is in memory, its new owner has it.
+
+    Args:
+        message: says which partition.
+        token: the fencing token of its owner.
+    """
+
+    def __init__(self, message: str, token: int) -> None:
+        super().__init__(message)
+        self.token = token

@@ -13,7 +13,7 @@ from tests.conformance.log_suite import PARTITIONS, LogSuite
 from tests.support.processes import running
 from tests.support.records import append_all, opened, read_all, record, until
 
-from comporta.errors import SchemaTooNewError, StoreUnavailableError
+from comporta.errors import ConfigError, SchemaTooNewError, StoreUnavailableError
 from comporta.log.port import Log
 from comporta.log.sqlite import SqliteLog
 
@@ -111,7 +111,7 @@ def test_a_row_that_cannot_be_read_is_said_to_be_so_and_stays(
 def test_a_number_of_partitions_that_the_mask_cannot_hold_is_refused(
     folder: Path, partitions: int
 ) -> None:
-    with pytest.raises(ValueError, match="partitions"):
+    with pytest.raises(ConfigError, match="partitions"):
         SqliteLog(folder / "log.db", partitions)
 
 

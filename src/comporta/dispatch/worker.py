@@ -5,7 +5,6 @@ lease) is logged, waited for and done again; what was acknowledged stays in the 
 """
 
 import asyncio
-import math
 import secrets
 import time
 from collections.abc import Callable, Coroutine
@@ -16,13 +15,14 @@ from comporta.chatwoot.peek import fields_of
 from comporta.destinations.http import HttpSender
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.outlet import Desk, Outlet
+from comporta.dispatch.partitions import Partitions
 from comporta.dispatch.routing import Routing
 from comporta.domain.delivery import Outcome
 from comporta.domain.partitioning import lane_of
-from comporta.errors import FencedError, StoreUnavailableError
-from comporta.ledger.port import LaneKey, Ledger, NewEvent
+from comporta.errors import StoreUnavailableError
+from comporta.ledger.port import Claim, LaneKey, Ledger, NewEvent
 from comporta.log.port import Entry, Log
-from comporta.state.port import Lease, State, WorkerRow
+from comporta.state.port import State, WorkerRow
 from comporta.telemetry.tally import Tally
 
 BATCH_EVENTS = 256
@@ -31,8 +31,6 @@ POLL_S = 0.02
 LINGER_S = 0.01
 PAUSE_S = 0.5
 NUDGE_PERIOD_S = 0.5
-BEATS_A_LEASE = 4
-DRAIN_POLL_S = 0.05
 _log = structlog.get_logger(__name__)
 
 
@@ -66,21 +64,26 @@ class Dispatcher:
         concurrency: int,
         tally: Tally,
     ) -> None:
-        self.id = f"wrk_{secrets.token_hex(5)}"
-        self._log, self._ledger, self._state = log, ledger, state
-        self._routing, self._gone = routing, gone
-        self._pid = pid
-        self._lease_s, self._concurrency, self._tally = lease_s, concurrency, tally
-        self._started_at_ms = _now_ms()
-        self._tokens: dict[int, int] = {}
-        self._positions: dict[int, int] = {}
-        self._leaving: set[int] = set()
+        self._log, self._ledger, self._routing, self._gone = log, ledger, routing, gone
+        self._concurrency, self._tally = concurrency, tally
+        id_, started_at_ms = f"wrk_{secrets.token_hex(5)}", _now_ms()
+        self._partitions = Partitions(
+            ledger=ledger,
+            state=state,
+            me=lambda owned: WorkerRow(id_, pid, started_at_ms, _now_ms(), owned),
+            count=log.partitions,
+            lease_s=lease_s,
+            lanework=self,
+            now_ms=_now_ms,
+        )
         self._outlets: dict[str, Outlet] = {}
         self._accounts: dict[str, int] = {}
-        self._outcomes = Outcomes(ledger, lambda: self._tokens, _now_ms, self._settled, self._lose)
+        self._accounts_known = False
+        self._outcomes = Outcomes(
+            ledger, lambda: self._partitions.tokens, _now_ms, self._settled, self._partitions.lose
+        )
         self._sender = HttpSender(concurrency)
         self._desk: Desk
-        self._draining = False
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -99,7 +102,7 @@ class Dispatcher:
                     gone=self._gone,
                     observe=self._observe,
                 )
-                tasks.create_task(self._keep_leases())
+                tasks.create_task(self._partitions.keep())
                 tasks.create_task(self._take_over())
                 tasks.create_task(self._outcomes.run())
                 tasks.create_task(self._watch_nudges())
@@ -107,28 +110,12 @@ class Dispatcher:
             await self._sender.close()
 
     async def drain(self, within_s: float) -> None:
-        """Start nothing new; hand each partition over as soon as nothing of it is under way."""
-        self._draining = True
-        for partition in self._tokens:
-            self._stop(partition)
-        try:
-            async with asyncio.timeout(within_s):
-                # Many things end at different times; looking now and then is the simple way.
-                while self._tokens:
-                    await self._give_back()
-                    await asyncio.sleep(DRAIN_POLL_S)
-        except TimeoutError:
-            _log.warning("attempts.abandoned", partitions=len(self._tokens))
-        except StoreUnavailableError as error:
-            _log.warning("leases.not_released", error=str(error))
-        try:
-            await self._state.leave(self.id)
-        except StoreUnavailableError as error:
-            _log.warning("leases.not_released", error=str(error))
+        """Start nothing new; wait for what is under way; hand everything over."""
+        await self._partitions.drain(within_s)
 
     def owns(self, partition: int) -> bool:
         """Whether this worker holds the lease of a partition."""
-        return partition in self._tokens
+        return partition in self._partitions.tokens
 
     def fleet_changed(self) -> None:
         """There is a new routing: destinations may have changed."""
@@ -138,86 +125,30 @@ class Dispatcher:
 
     # Partitions
 
-    async def _keep_leases(self) -> None:
-        renewed_at = time.monotonic()
-        while True:
-            try:
-                await self._renew()
-                renewed_at = time.monotonic()
-            except StoreUnavailableError as error:
-                _log.error("leases.not_renewed", error=str(error))
-                if time.monotonic() - renewed_at > self._lease_s:
-                    for partition in list(self._tokens):
-                        self._lose(partition)
-            await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
-
-    async def _renew(self) -> None:
-        row = WorkerRow(self.id, self._pid, self._started_at_ms, _now_ms(), len(self._tokens))
-        alive = await self._state.beat(row, self._lease_s)
-        held = {lease.partition: lease.token for lease in await self._held()}
-        for partition in [p for p, token in self._tokens.items() if held.get(p) != token]:
-            self._lose(partition)
-        if self._draining:
-            return
-        fair = math.ceil(self._log.partitions / max(1, len(alive)))
-        await self._hand_over(fair)
-        if len(self._tokens) < fair:
-            wanted = fair - len(self._tokens)
-            for lease in await self._state.acquire(
-                self.id, self._log.partitions, wanted, self._lease_s, _now_ms()
-            ):
-                await self._claim(lease)
-        self._tally.partitions_owned.set(len(self._tokens))
-
-    async def _held(self) -> list[Lease]:
-        return await self._state.held(self.id, _now_ms())
-
-    async def _hand_over(self, fair: int) -> None:
-        """Give up what is more than a fair share, once nothing of it is under way."""
-        spare = len(self._tokens) - len(self._leaving) - fair
-        for partition in sorted(self._tokens, reverse=True)[: max(0, spare)]:
-            self._stop(partition)
-        await self._give_back()
-
-    async def _give_back(self) -> None:
-        done = [p for p in self._leaving if self._idle(p)]
-        for partition in done:
-            self._lose(partition)
-        if done:
-            await self._state.release(self.id, done)
-
-    def _stop(self, partition: int) -> None:
-        self._leaving.add(partition)
-        self._positions.pop(partition, None)
-        for outlet in self._outlets.values():
-            outlet.lanes.stop(partition)
-
-    def _idle(self, partition: int) -> bool:
-        return all(outlet.lanes.idle(partition) for outlet in self._outlets.values())
-
-    async def _claim(self, lease: Lease) -> None:
-        try:
-            claim = await self._ledger.claim(lease.partition, lease.token)
-        except FencedError:
-            return
-        if self._draining:
-            await self._state.release(self.id, [lease.partition])
-            return
-        self._accounts |= await self._ledger.source_accounts()
-        self._tokens[lease.partition] = lease.token
-        self._positions[lease.partition] = claim.offset
+    def partition_won(self, claim: Claim) -> None:
+        """See `Lanework`."""
+        self._accounts_known = False  # its last owner may have learned some
         for lane in claim.lanes:
             outlet = self._outlet(lane.key.destination_id)
             outlet.lanes.open(lane.key.partition, lane.key.lane, lane.due_at_ms)
-        self._pump_all()
-        _log.info("partition.claimed", partition=lease.partition, open_lanes=len(claim.lanes))
+        for outlet in self._outlets.values():
+            outlet.pump()
+        self._tally.partitions_owned.set(len(self._partitions.tokens))
 
-    def _lose(self, partition: int) -> None:
-        self._tokens.pop(partition, None)
-        self._positions.pop(partition, None)
-        self._leaving.discard(partition)
+    def partition_stopped(self, partition: int) -> None:
+        """See `Lanework`."""
+        for outlet in self._outlets.values():
+            outlet.lanes.stop(partition)
+
+    def partition_idle(self, partition: int) -> bool:
+        """See `Lanework`."""
+        return all(outlet.lanes.idle(partition) for outlet in self._outlets.values())
+
+    def partition_lost(self, partition: int) -> None:
+        """See `Lanework`."""
         for outlet in self._outlets.values():
             outlet.lanes.drop(partition)
+        self._tally.partitions_owned.set(len(self._partitions.tokens))
 
     # From the log into the ledger
 
@@ -237,29 +168,30 @@ class Dispatcher:
 
     async def _take_batch(self) -> int:
         """Take one batch over; how many events it had."""
-        positions, tokens = dict(self._positions), dict(self._tokens)
+        partitions = self._partitions
+        positions, tokens = dict(partitions.positions), dict(partitions.tokens)
         if not positions:
             return 0
+        if not self._accounts_known:
+            self._accounts |= await self._ledger.source_accounts()
+            self._accounts_known = True
         batch = await self._log.read(positions, BATCH_EVENTS, BATCH_BYTES)
         if batch.entries:
             await self._record([self._prepare(entry) for entry in batch.entries], tokens)
-        for partition in positions:
-            # Lost, or lost and won again, meanwhile: then the ledger says where to go on.
-            if partition in self._positions and self._tokens[partition] == tokens[partition]:
-                self._positions[partition] = batch.reached
-        await self._log.commit(dict(self._positions))
+        partitions.advance(positions, tokens, batch.reached)
+        await self._log.commit(dict(partitions.positions))
         return len(batch.entries)
 
     async def _record(self, events: list[NewEvent], tokens: dict[int, int]) -> None:
         mine = {event.record.partition for event in events}
         recorded = await self._ledger.record({p: tokens[p] for p in mine}, events, _now_ms())
         for partition in recorded.fenced:
-            self._lose(partition)
+            self._partitions.lose(partition)
         self._tally.events_recorded.add((), len(events))
         self._tally.events_duplicate.add((), recorded.duplicates)
         touched = set()
         for delivery in recorded.deliveries:
-            if self._tokens.get(delivery.partition) == tokens[delivery.partition]:
+            if self._partitions.tokens.get(delivery.partition) == tokens[delivery.partition]:
                 outlet = self._outlet(delivery.destination_id)
                 outlet.lanes.offer(delivery)
                 touched.add(outlet)
@@ -288,10 +220,6 @@ class Dispatcher:
             outlet.outbound = self._routing().outbound.get(destination_id)
         return outlet
 
-    def _pump_all(self) -> None:
-        for outlet in self._outlets.values():
-            outlet.pump()
-
     def _settled(self, outcome: Outcome) -> None:
         outlet = self._outlet(outcome.delivery.destination_id)
         outlet.lanes.settled(outcome.delivery)
@@ -309,7 +237,7 @@ class Dispatcher:
 
     def _nudge(self, lanes: list[LaneKey]) -> None:
         for key in lanes:
-            if key.partition in self._tokens:
+            if key.partition in self._partitions.tokens:
                 outlet = self._outlet(key.destination_id)
                 outlet.lanes.open(key.partition, key.lane)
                 outlet.pump()

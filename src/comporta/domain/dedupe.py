@@ -24,6 +24,8 @@ def keys_of(
     source_id: str, event_type: str, delivery: str, body: bytes, window_s: float
 ) -> tuple[DedupeKey, ...]:
     """The keys of one event: by Chatwoot's delivery id, where there is one, and by content."""
+    if window_s <= 0:
+        return ()
     body_window_s = window_s
     if event_type.startswith("conversation_typing_"):
         body_window_s = min(window_s, TYPING_WINDOW_S)

@@ -29,7 +29,8 @@ def claim(connection: apsw.Connection, partition: int, token: int) -> Claim:
     row = one(connection, SQL["partition"], (partition,))
     if row is not None and row[0] > token:
         raise FencedError(
-            _("Partition {partition} belongs to another worker now.").format(partition=partition)
+            _("Partition {partition} belongs to another worker now.").format(partition=partition),
+            row[0],
         )
     connection.execute(SQL["claim_partition"], (partition, token))
     lanes = tuple(

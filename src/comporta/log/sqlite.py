@@ -2,9 +2,9 @@
 
 Appending is a group commit of one row, so the cost of a record is little more than copying it. A
 partition is a bit in the row's mask: readers scan new rows in order and decode only what is theirs.
-Rows are deleted behind the watermark. Offsets of a new file start at the present time in
-microseconds, so that they are above those of any file that was there before, and a ledger that
-outlived its log goes on rightly.
+Rows are deleted behind the watermark. Offsets are never below the present time in microseconds, so
+that they are above all that was there before: a ledger that outlived its log, or met an older copy
+of it, goes on rightly.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
 from comporta.embedded.rows import one, transaction
 from comporta.embedded.upkeep import Upkeep
-from comporta.errors import StoreError
+from comporta.errors import ConfigError, StoreError, StoreUnavailableError
+from comporta.i18n import _
 from comporta.log.frames import pack, unpack
 from comporta.log.port import Batch, Entry, LogHealth
 
@@ -38,7 +39,7 @@ COMMIT_PERIOD_S = 1.0
 
 _APPEND = (
     "INSERT INTO log (last, count, mask, records)"
-    " SELECT coalesce(max(last), ?1) + ?2, ?2, ?3, ?4 FROM log"
+    " SELECT max(coalesce(max(last), 0), ?1) + ?2, ?2, ?3, ?4 FROM log"
 )
 _PROBE = "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, randomblob(65536))"
 _LAST = "SELECT coalesce(max(last), 0) FROM log"
@@ -98,7 +99,12 @@ class SqliteLog:
         upkeep: bool = True,
     ) -> None:
         if not 1 <= partitions <= PARTITIONS_MAX:
-            raise ValueError(f"partitions: {partitions} is not in 1..{PARTITIONS_MAX}")
+            raise ConfigError(
+                _(
+                    "The embedded log takes 1 to {most} partitions, not {partitions}."
+                    " Set partitions to fewer."
+                ).format(most=PARTITIONS_MAX, partitions=partitions)
+            )
         self.partitions = partitions
         self._writer: GroupCommit[Record] = GroupCommit(
             path, lambda: _Session(path), observe=observe
@@ -111,7 +117,21 @@ class SqliteLog:
         self._saved_at = 0.0
 
     async def open(self) -> None:
-        """Start the threads. A file that cannot be opened shows in `health`, not here."""
+        """Start the threads. A file that cannot be opened shows in `health`, not here.
+
+        Raises:
+            ConfigError: the file was made with another number of partitions.
+        """
+        with suppress(StoreUnavailableError):
+            made_with = await self._reader.run(_partitions, self.partitions)
+            if made_with != self.partitions:
+                await self._reader.close()
+                raise ConfigError(
+                    _(
+                        "The log was made with {made_with} partitions, not {partitions}."
+                        " Set partitions = {made_with} again: events may be waiting in them."
+                    ).format(made_with=made_with, partitions=self.partitions)
+                )
         self._writer.start()
         self._upkeep.start()
 
@@ -212,6 +232,12 @@ def _unpack(row: bytes, wanted: Mapping[int, int]) -> Iterator[tuple[int, Record
         yield from unpack(row, wanted)
     except msgspec.DecodeError as error:
         raise apsw.CorruptError(f"a row of the log: {error}") from error
+
+
+def _partitions(connection: apsw.Connection, wanted: int) -> int:
+    """How many partitions the file was made with; `wanted`, if it is new."""
+    connection.execute("INSERT OR IGNORE INTO layout (id, partitions) VALUES (1, ?)", (wanted,))
+    return int(one(connection, "SELECT partitions FROM layout")[0])
 
 
 def _open(path: Path, *, durable: bool) -> apsw.Connection:

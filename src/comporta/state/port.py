@@ -57,10 +57,19 @@ class State(Protocol):
         """Say that this worker lives, renew all its leases, and learn who else lives."""
         ...
 
-    async def acquire(
-        self, worker_id: str, partitions: int, wanted: int, lease_s: float, now_ms: int
+    async def acquire(  # noqa: PLR0913, PLR0917  (these are what a lease is made of)
+        self,
+        worker_id: str,
+        partitions: int,
+        wanted: int,
+        lease_s: float,
+        now_ms: int,
+        above: int = 0,
     ) -> list[Lease]:
-        """Take up to `wanted` of the partitions that are free or whose lease has run out."""
+        """Take up to `wanted` of the partitions that are free or whose lease has run out.
+
+        Their tokens are higher than any before them, than the clock's milliseconds, and `above`.
+        """
         ...
 
     async def held(self, worker_id: str, now_ms: int) -> list[Lease]:

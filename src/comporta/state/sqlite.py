@@ -87,8 +87,14 @@ class SqliteState:
 
         return await self._store.run(step)
 
-    async def acquire(
-        self, worker_id: str, partitions: int, wanted: int, lease_s: float, now_ms: int
+    async def acquire(  # noqa: PLR0913, PLR0917  (these are what a lease is made of)
+        self,
+        worker_id: str,
+        partitions: int,
+        wanted: int,
+        lease_s: float,
+        now_ms: int,
+        above: int = 0,
     ) -> list[Lease]:
         """See the port."""
 
@@ -96,7 +102,10 @@ class SqliteState:
             with self._gate.turn(), transaction(connection):
                 known = {p: (token, until) for p, token, until in every(connection, _TAKEN)}
                 free = [p for p in range(partitions) if p not in known or known[p][1] < now_ms]
-                leases = [Lease(p, max(known.get(p, (0, 0))[0] + 1, now_ms)) for p in free[:wanted]]
+                leases = [
+                    Lease(p, max(known.get(p, (0, 0))[0] + 1, now_ms, above + 1))
+                    for p in free[:wanted]
+                ]
                 until_ms = now_ms + int(lease_s * 1000)
                 connection.executemany(
                     _TAKE, [(lease.partition, worker_id, lease.token, until_ms) for lease in leases]

@@ -120,7 +120,7 @@ EVENTS_DUPLICATE = MetricDef(
 DELIVERIES = MetricDef(
     "comporta_deliveries_total",
     Kind.COUNTER,
-    "Attempts by what became of their delivery: delivered, retried or dead.",
+    "Attempts by what became of their delivery: delivered, scheduled, dead, or pending (410).",
     ("destination", "outcome"),
 )
 ATTEMPT_SECONDS = MetricDef(

@@ -36,7 +36,7 @@ NOW_MS = 1_795_500_000_000
         (ConfigError("wrong"), Exit.CONFIG),
         (FleetError("wrong", "fleet.toml", 3, "Did you mean x?"), Exit.CONFIG),
         (StoreUnavailableError("disk full"), Exit.STORE),
-        (FencedError("not mine"), Exit.STORE),
+        (FencedError("not mine", 7), Exit.STORE),
         (ComportaError("other"), Exit.ERROR),
         (TimeoutError(), Exit.STORE),
         (OSError(28, "No space left on device", "data"), Exit.ERROR),

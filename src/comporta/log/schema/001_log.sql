@@ -17,3 +17,9 @@ CREATE TABLE probe (
   id     INTEGER PRIMARY KEY,
   filler BLOB NOT NULL
 ) STRICT;
+
+-- The number of partitions, for good: an event's partition depends on it.
+CREATE TABLE layout (
+  id         INTEGER PRIMARY KEY CHECK (id = 1),
+  partitions INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,183 @@
+"""The partitions of one worker: leases won, kept, handed over and lost, and how far each is read.
+
+Every worker aims at a fair share: what is more is handed over once nothing of it is under way, what
+is missing is taken when it is free. Whatever goes wrong here costs time, never an event: the ledger
+refuses the writes of a worker whose lease has passed to another.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from comporta.errors import FencedError, StoreUnavailableError
+from comporta.ledger.port import Claim, Ledger
+from comporta.state.port import Lease, State, WorkerRow
+
+BEATS_A_LEASE = 4
+DRAIN_POLL_S = 0.05
+_log = structlog.get_logger(__name__)
+
+
+class Lanework(Protocol):
+    """What happens to the lanes of a partition when the partition comes or goes."""
+
+    def partition_won(self, claim: Claim) -> None:
+        """Take up its open lanes."""
+        ...
+
+    def partition_stopped(self, partition: int) -> None:
+        """Start nothing new of it: it is to be handed over."""
+        ...
+
+    def partition_idle(self, partition: int) -> bool:
+        """Whether nothing of it is under way."""
+        ...
+
+    def partition_lost(self, partition: int) -> None:
+        """Forget it."""
+        ...
+
+
+class Partitions:
+    """What one worker owns.
+
+    Args:
+        ledger, state: opened.
+        me: this worker, as others shall see it.
+        count: how many partitions there are.
+        lease_s: how long a partition stays with a worker that is not heard of, seconds.
+        lanework: told about every partition that comes or goes.
+        now_ms: the clock, Unix milliseconds.
+    """
+
+    def __init__(  # noqa: PLR0913  (the dispatcher gives it all it needs, by name)
+        self,
+        *,
+        ledger: Ledger,
+        state: State,
+        me: Callable[[int], WorkerRow],
+        count: int,
+        lease_s: float,
+        lanework: Lanework,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.tokens: dict[int, int] = {}
+        """Partition → fencing token, of all that is owned."""
+        self.positions: dict[int, int] = {}
+        """Partition → offset up to which the log is read; not of those that are handed over."""
+        self._ledger, self._state, self._me, self._count = ledger, state, me, count
+        self._lease_s, self._lanework, self._now_ms = lease_s, lanework, now_ms
+        self._id = me(0).id
+        self._leaving: set[int] = set()
+        self._draining = False
+        self._token_floor = 0
+
+    async def keep(self) -> None:
+        """Renew, win and hand over, several times a lease, until cancelled."""
+        renewed_at = time.monotonic()
+        while True:
+            try:
+                await self._renew()
+                renewed_at = time.monotonic()
+            except StoreUnavailableError as error:
+                _log.error("leases.not_renewed", error=str(error))
+                if time.monotonic() - renewed_at > self._lease_s:
+                    for partition in list(self.tokens):
+                        self.lose(partition)
+            await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
+
+    async def drain(self, within_s: float) -> None:
+        """Hand each partition over as soon as nothing of it is under way; at last, all of them."""
+        self._draining = True
+        for partition in self.tokens:
+            self._stop(partition)
+        try:
+            async with asyncio.timeout(within_s):
+                # Many things end at different times; looking now and then is the simple way.
+                while self.tokens:
+                    await self._give_back()
+                    await asyncio.sleep(DRAIN_POLL_S)
+        except TimeoutError:
+            _log.warning("attempts.abandoned", partitions=len(self.tokens))
+        except StoreUnavailableError as error:
+            _log.warning("leases.not_released", error=str(error))
+        try:
+            await self._state.leave(self._id)
+        except StoreUnavailableError as error:
+            _log.warning("leases.not_released", error=str(error))
+
+    def advance(self, read: dict[int, int], tokens: dict[int, int], reached: int) -> None:
+        """What was read (and is in the ledger) is read up to `reached`.
+
+        A partition that was lost, or lost and won again, since its `tokens` were noted stays where
+        the ledger says that it is.
+        """
+        for partition in read:
+            if partition in self.positions and self.tokens[partition] == tokens[partition]:
+                self.positions[partition] = reached
+
+    def lose(self, partition: int) -> None:
+        """It belongs to another worker, or to nobody, now."""
+        self.tokens.pop(partition, None)
+        self.positions.pop(partition, None)
+        self._leaving.discard(partition)
+        self._lanework.partition_lost(partition)
+
+    async def _renew(self) -> None:
+        alive = await self._state.beat(self._me(len(self.tokens)), self._lease_s)
+        held = await self._state.held(self._id, self._now_ms())
+        tokens = {lease.partition: lease.token for lease in held}
+        for partition in [p for p, token in self.tokens.items() if tokens.get(p) != token]:
+            self.lose(partition)
+        if self._draining:
+            return
+        fair = math.ceil(self._count / max(1, len(alive)))
+        await self._hand_over(fair)
+        # What is held and not owned was won when the ledger could not be asked: ask again.
+        won = [lease for lease in held if lease.partition not in self.tokens]
+        missing = fair - len(self.tokens) - len(won)
+        if missing > 0:
+            won += await self._state.acquire(
+                self._id, self._count, missing, self._lease_s, self._now_ms(), self._token_floor
+            )
+        for lease in won:
+            await self._claim(lease)
+
+    async def _hand_over(self, fair: int) -> None:
+        spare = len(self.tokens) - len(self._leaving) - fair
+        candidates = sorted((p for p in self.tokens if p not in self._leaving), reverse=True)
+        for partition in candidates[: max(0, spare)]:
+            self._stop(partition)
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        done = [p for p in self._leaving if self._lanework.partition_idle(p)]
+        for partition in done:
+            self.lose(partition)
+        if done:
+            await self._state.release(self._id, done)
+
+    def _stop(self, partition: int) -> None:
+        self._leaving.add(partition)
+        self.positions.pop(partition, None)
+        self._lanework.partition_stopped(partition)
+
+    async def _claim(self, lease: Lease) -> None:
+        try:
+            claim = await self._ledger.claim(lease.partition, lease.token)
+        except FencedError as error:
+            # The leases were lost and the clock set back: from now on, tokens above the ledger's.
+            self._token_floor = max(self._token_floor, error.token)
+            await self._state.release(self._id, [lease.partition])
+            return
+        if self._draining:
+            await self._state.release(self._id, [lease.partition])
+            return
+        self.tokens[lease.partition] = lease.token
+        self.positions[lease.partition] = claim.offset
+        self._lanework.partition_won(claim)
+        _log.info("partition.claimed", partition=lease.partition, open_lanes=len(claim.lanes))
