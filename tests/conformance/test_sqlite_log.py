@@ -115,17 +115,20 @@ def test_a_number_of_partitions_that_the_mask_cannot_hold_is_refused(
         SqliteLog(folder / "log.db", partitions)
 
 
-def test_the_wal_stays_bounded_while_much_is_written(folder: Path) -> None:
+def test_the_wal_starts_anew_once_its_pages_are_in_the_file(folder: Path) -> None:
+    wave, waves = 40 << 20, 3
+
     async def run() -> None:
         log = SqliteLog(folder / "log.db", 1)
-        wal = folder / "log.db-wal"
         async with opened(log):
-            for _ in range(24):
-                await append_all(log, [record(0, bytes(1 << 20)) for _ in range(4)])
+            for number in range(1, waves + 1):
+                for _ in range(10):
+                    await append_all(log, [record(0, bytes(1 << 20)) for _ in range(4)])
 
-            async def small() -> bool:
-                return wal.stat().st_size <= 64 << 20
+                async def copied(number: int = number) -> bool:
+                    return (folder / "log.db").stat().st_size > number * wave
 
-            await until("the WAL starts anew", small)
+                await until("the pages are in the file", copied)
+            assert (folder / "log.db-wal").stat().st_size < waves * wave
 
     asyncio.run(run())

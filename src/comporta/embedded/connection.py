@@ -4,11 +4,14 @@ Every file is in WAL mode with `synchronous=FULL` unless it holds nothing that m
 cut. Checkpoints never run on a writer's connection: see `upkeep`.
 """
 
+import errno
 import os
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 
+from comporta.embedded.gate import gate_of
 from comporta.errors import StoreUnavailableError, UnsafeSqliteError
 from comporta.i18n import _
 
@@ -32,6 +35,18 @@ BROKEN = (
     apsw.SchemaChangeError,
 )
 """What SQLite raises when the file, and not the caller, is at fault."""
+
+_KINDS: dict[int, type[apsw.Error]] = {
+    errno.ENOSPC: apsw.FullError,
+    errno.EDQUOT: apsw.FullError,
+    errno.EROFS: apsw.ReadOnlyError,
+    errno.EACCES: apsw.PermissionsError,
+    errno.EPERM: apsw.PermissionsError,
+    errno.ENOENT: apsw.CantOpenError,
+    errno.ENOTDIR: apsw.CantOpenError,
+    errno.EIO: apsw.IOError,
+}
+"""What SQLite would call what the system says."""
 
 
 def check_library(version: str) -> None:
@@ -74,25 +89,37 @@ def connect(path: Path, *, durable: bool = True, page_bytes: int = 4096) -> apsw
     connection = apsw.Connection(str(path))
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        for pragma in (
-            f"page_size={page_bytes}",
-            "journal_mode=WAL",
-            f"synchronous={'FULL' if durable else 'NORMAL'}",
-            "wal_autocheckpoint=0",
-            "foreign_keys=ON",
-            "temp_store=MEMORY",
-            "cache_size=-16000",
-            f"journal_size_limit={256 * 1024 * 1024}",
-        ):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-    except apsw.Error:
+        # In turn: SQLite does not wait for another process that turns a new file to WAL.
+        with closing(gate_of(path)) as gate, gate.turn():
+            _set_up(connection, durable=durable, page_bytes=page_bytes)
+    except (apsw.Error, OSError):
         connection.close()
         raise
     return connection
 
 
-def explain(error: apsw.Error, path: Path) -> str:
+def _set_up(connection: apsw.Connection, *, durable: bool, page_bytes: int) -> None:
+    for pragma in (
+        f"page_size={page_bytes}",
+        "journal_mode=WAL",
+        f"synchronous={'FULL' if durable else 'NORMAL'}",
+        "wal_autocheckpoint=0",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "cache_size=-16000",
+        f"journal_size_limit={256 * 1024 * 1024}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def explain(error: apsw.Error | OSError, path: Path) -> str:
     """What happened, to which file, and what to do, in a sentence."""
+    if isinstance(error, OSError):
+        kind = _KINDS.get(error.errno or 0)
+        if kind is None:
+            text = _("{path} cannot be used: {error}. Check the disk; it goes on by itself.")
+            return text.format(path=path, error=error.strerror or error)
+        error = kind(error.strerror)
     if isinstance(error, apsw.FullError):
         text = _("The disk that holds {path} is full. Free some space; it goes on by itself.")
     elif isinstance(error, apsw.ReadOnlyError | apsw.PermissionsError):
@@ -107,9 +134,9 @@ def explain(error: apsw.Error, path: Path) -> str:
         text = _("The disk that holds {path} fails to read or write. Check it; it retries.")
     else:
         text = _("{path} cannot be used.")
-    return f"{text.format(path=path)} (SQLite: {error})"
+    return f"{text.format(path=path)} ({error})"
 
 
-def unavailable(error: apsw.Error, path: Path) -> StoreUnavailableError:
-    """The error to raise where SQLite raised `error`."""
+def unavailable(error: apsw.Error | OSError, path: Path) -> StoreUnavailableError:
+    """The error to raise where SQLite or the system raised `error`."""
     return StoreUnavailableError(explain(error, path))

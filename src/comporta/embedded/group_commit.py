@@ -19,8 +19,7 @@ import apsw
 
 from comporta.embedded.connection import unavailable
 from comporta.embedded.gate import Gate, gate_of
-from comporta.errors import StoreError, StoreUnavailableError
-from comporta.i18n import _
+from comporta.errors import StoreError
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 T = TypeVar("T")
@@ -150,16 +149,9 @@ class GroupCommit(Generic[T]):
         results: list[object] = []
         try:
             results = self._write(group.items)
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
             self._forget_session()
             failure = unavailable(error, self._path)
-        except OSError as error:
-            self._forget_session()
-            failure = StoreUnavailableError(
-                _("{path} cannot be used: {error}. Check the disk; it goes on by itself.").format(
-                    path=self._path, error=error.strerror
-                )
-            )
         except StoreError as error:
             self._forget_session()
             failure = error

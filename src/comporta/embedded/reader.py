@@ -9,7 +9,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 
 from comporta.embedded.connection import unavailable
-from comporta.errors import StoreUnavailableError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,12 +44,9 @@ class Reader:
         def step() -> T:
             try:
                 return work(self._live(), *args, **kwargs)
-            except apsw.Error as error:
+            except (apsw.Error, OSError) as error:
                 self._drop()
                 raise unavailable(error, self._path) from error
-            except OSError as error:
-                self._drop()
-                raise StoreUnavailableError(f"{self._path}: {error.strerror}") from error
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, step)
 

@@ -80,12 +80,8 @@ class Upkeep:
                     connection, inode = self._reopen(connection), found
                 self._step(connection, gate)
                 self.error = ""
-            except apsw.Error as error:
+            except (apsw.Error, OSError) as error:
                 self.error = explain(error, self._path)
-                self._drop(connection)
-                connection = None
-            except OSError as error:
-                self.error = str(error)
                 self._drop(connection)
                 connection = None
         self._drop(connection)
