@@ -65,6 +65,12 @@ ODD = [
     b'{"event":"message_created","content":"\\u0000\\ud800"}',
     b'{"event":"message_created","event":"twice"}',
     b'{"event":"conversation_typing_on","conversation":null,"user":null}',
+    b'{"event":"message_created","account":{"id":18446744073709551615}}',
+    b'{"event":"message_created","account":{"id":9223372036854775808},"id":-9223372036854775809}',
+    b'{"event":"message_created","account":{"id":-9999999999999999999999}}',
+    b'{"event":"contact_created","id":18446744073709551615,"account_id":18446744073709551615}',
+    b'{"event":"\\ud800","conversation":{"id":5}}',
+    b'{"event":"\\u0000nul","conversation":{"id":5,"status":"\\udfff"}}',
 ]
 
 
@@ -155,6 +161,23 @@ def test_a_body_that_is_announced_too_large_is_not_waited_for(gateway: Gateway) 
             said = connection.makefile("rb").read()
         assert said.split(b" ")[1] in (b"413", b"400")
         assert (announced > 2**64) == (b"400 Bad" in said)
+
+
+@pytest.mark.parametrize("announced", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_length_beyond_what_a_store_can_count_ended_the_worker(
+    gateway: Gateway, announced: int
+) -> None:
+    with gateway.connect() as connection:
+        connection.sendall(b"POST /webhook/nobodys-token-of-all HTTP/1.1\r\nHost: x\r\n")
+        connection.sendall(b"Content-Length: %d\r\n\r\n" % announced)
+        assert b" 413 " in connection.makefile("rb").read()
+
+    def kept() -> bool:
+        rows = gateway.ask(lambda stores: stores.state.rejected(1000))
+        return any(row.body_bytes >= 2**63 - 1 for row in rows)
+
+    wait_for("it is kept", kept, 5)
+    assert gateway.post(f"/webhook/{TOKEN}", body()).status == 200
 
 
 def test_refusals_speak_the_callers_language(gateway: Gateway) -> None:

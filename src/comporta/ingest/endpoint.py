@@ -20,6 +20,7 @@ from comporta.state.port import Rejected
 from comporta.telemetry.tally import Tally
 
 RETRY_AFTER_S = 3
+_INT64_MAX = 2**63 - 1  # what a store can hold; a caller may announce more
 _START: dict[str, Any] = {
     "type": "http.response.start",
     "status": 200,
@@ -90,7 +91,7 @@ class WebhookEndpoint:
                 peer=client[0] if client else "",
                 source_id=refusal.source_id,
                 headers=headers,
-                body_bytes=int(dict(headers).get("content-length", "0") or 0),
+                body_bytes=min(int(dict(headers).get("content-length", "0") or 0), _INT64_MAX),
             )
         )
 
