@@ -6,6 +6,7 @@ A worker takes webhooks in and answers questions about health; its companion pro
 import asyncio
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
@@ -184,18 +185,22 @@ class Application:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        started = False
         try:
             async with self._open() as gateway:
                 self._gateway = gateway
                 await send({"type": "lifespan.startup.complete"})
+                started = True
                 await receive()
-        except ComportaError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
         except Exception as error:  # noqa: BLE001  (a defect: say so, and do not serve without it)
-            _log.exception("gateway.failed")
-            await send({"type": "lifespan.startup.failed", "message": repr(error)})
-            return
+            if not isinstance(error, ComportaError):
+                _log.exception("gateway.failed")
+            if not started:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            # What is under way is finished; then uvicorn's supervisor, or systemd, starts it anew.
+            os.kill(os.getpid(), signal.SIGTERM)
+            await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
     @asynccontextmanager
