@@ -4,6 +4,7 @@ The body goes out untouched. Redirects are not followed; the answer is read up t
 has a deadline.
 """
 
+import io
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,7 @@ KEEP_ALIVE_S = 4.0
 """Less than the 5 s of common servers, so that they rarely close a connection as we use it."""
 USER_AGENT = f"comporta/{__version__}"
 _RETRY_AFTER_CHARS = 64
+_PIECES_FROM_BYTES = 256 * 1024
 
 
 class Endpoint:
@@ -95,7 +97,7 @@ class HttpSender:
                 raise ForbiddenAddressError(f"{endpoint.url.host} is a forbidden address")
             async with self._session.post(
                 endpoint.url,
-                data=delivery.body,
+                data=_payload(delivery.body),
                 headers=_headers(endpoint, delivery, instance, started_at_ms),
                 allow_redirects=False,
                 timeout=endpoint.timeout,
@@ -109,6 +111,11 @@ class HttpSender:
             error = _words(problem) if status is None else ""
         duration_ms = (time.perf_counter() - started) * 1000
         return AttemptResult(started_at_ms, duration_ms, status, error, retry_after_s, response)
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO:
+    # A large one goes out in pieces, so that others get their turn in between.
+    return body if len(body) < _PIECES_FROM_BYTES else io.BytesIO(body)
 
 
 def _headers(endpoint: Endpoint, delivery: Delivery, instance: str, now_ms: int) -> dict[str, str]:
