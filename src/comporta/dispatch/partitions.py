@@ -136,9 +136,10 @@ class Partitions:
         if self._draining:
             return
         fair = math.ceil(self._count / max(1, len(alive)))
-        await self._hand_over(fair)
-        # What is held and not owned was won when the ledger could not be asked: ask again.
+        # What is held and not owned was won when the ledger could not be asked: ask again. (Looked
+        # for before the hand-over, after which `held` names what is not ours any more.)
         won = [lease for lease in held if lease.partition not in self.tokens]
+        await self._hand_over(fair)
         missing = fair - len(self.tokens) - len(won)
         if missing > 0:
             won += await self._state.acquire(
