@@ -30,13 +30,20 @@ def test_an_event_without_a_delivery_id_is_known_by_its_content_only(
     assert len({key.key for key in keys}) == len(keys)
 
 
-@given(st.sampled_from(["conversation_typing_on", "conversation_typing_off"]), st.floats(0, 1e6))
+@given(
+    st.sampled_from(["conversation_typing_on", "conversation_typing_off"]), st.floats(0.001, 1e6)
+)
 def test_typing_repeats_after_a_short_window_but_its_delivery_id_does_not(
     event_type: str, window_s: float
 ) -> None:
     by_delivery, by_content = keys_of("src", event_type, "id", b"{}", window_s)
     assert by_delivery.window_s == window_s
     assert by_content.window_s == min(window_s, TYPING_WINDOW_S)
+
+
+@given(events)
+def test_without_a_window_nothing_is_a_repeat(event: tuple[str, str, str, bytes]) -> None:
+    assert keys_of(*event, 0.0) == ()
 
 
 def test_the_keys_of_events_already_seen_stay_the_same_over_versions() -> None:
