@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from comporta.domain.dedupe import TYPING_WINDOW_S, keys_of
 
+TYPING = ["conversation_typing_on", "conversation_typing_off"]
 texts = st.text(max_size=8)
 events = st.tuples(texts, texts, texts, st.binary(max_size=8))
 
