@@ -3,9 +3,11 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import pytest
 from tests.integration.conftest import API_TOKEN, BOT_TOKEN, TOKEN
@@ -158,9 +160,31 @@ def test_a_body_that_is_announced_too_large_is_not_waited_for(gateway: Gateway) 
                 f"POST /webhook/{TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: {announced}\r\n\r\n"
             )
             connection.sendall(head.encode())
-            said = connection.makefile("rb").read()
+            said = connection.makefile("rb").readline()
         assert said.split(b" ")[1] in (b"413", b"400")
         assert (announced > 2**64) == (b"400 Bad" in said)
+
+
+@pytest.mark.parametrize("token", [TOKEN, "nobodys-token-of-all"])
+@pytest.mark.parametrize("cut", [bytes, chunks], ids=["announced", "in chunks"])
+def test_the_answer_was_lost_on_clients_that_send_all_before_they_read(
+    gateway: Gateway, token: str, cut: Callable[[bytes], Any]
+) -> None:
+    for size in (LIMIT + 1, 2 * LIMIT):
+        answer = gateway.post(f"/webhook/{token}", cut(of_size(size)))
+        assert answer.status == 413
+        assert answer.headers["connection"] == "close"
+
+
+def test_what_is_thrown_away_of_a_body_is_bounded(gateway: Gateway) -> None:
+    sent, piece = 0, b"x" * (1 << 20)
+    with gateway.connect() as connection, suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(b"POST /webhook/%b HTTP/1.1\r\nHost: x\r\n" % TOKEN.encode())
+        connection.sendall(b"Content-Length: %d\r\n\r\n" % 2**40)
+        while sent < 200:
+            connection.sendall(piece)
+            sent += 1
+    assert 60 <= sent < 100
 
 
 @pytest.mark.parametrize("announced", [2**63 - 1, 2**63, 2**64 - 1])
@@ -170,7 +194,7 @@ def test_a_length_beyond_what_a_store_can_count_ended_the_worker(
     with gateway.connect() as connection:
         connection.sendall(b"POST /webhook/nobodys-token-of-all HTTP/1.1\r\nHost: x\r\n")
         connection.sendall(b"Content-Length: %d\r\n\r\n" % announced)
-        assert b" 413 " in connection.makefile("rb").read()
+        assert b" 413 " in connection.makefile("rb").readline()
 
     def kept() -> bool:
         rows = gateway.ask(lambda stores: stores.state.rejected(1000))

@@ -20,6 +20,8 @@ from comporta.state.port import Rejected
 from comporta.telemetry.tally import Tally
 
 RETRY_AFTER_S = 3
+DRAIN_BYTES_MAX = 64 * 1024 * 1024
+"""How much more of a body that is too large is taken from the wire, and thrown away."""
 _INT64_MAX = 2**63 - 1  # what a store can hold; a caller may announce more
 _START: dict[str, Any] = {
     "type": "http.response.start",
@@ -27,6 +29,14 @@ _START: dict[str, Any] = {
     "headers": [(b"content-length", b"0")],
 }
 _BODY: dict[str, Any] = {"type": "http.response.body", "body": b""}
+
+
+class _TooLargeError(RefusedError):
+    """A body grew too large. `more`: some of it is still to come."""
+
+    def __init__(self, last: Message) -> None:
+        super().__init__(problems.TOO_LARGE)
+        self.more = bool(last.get("more_body", False))
 
 
 class WebhookEndpoint:
@@ -58,7 +68,10 @@ class WebhookEndpoint:
         async def read(limit: int, wanted: bool) -> bytes:
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
-                return _bounded(message.get("body", b""), limit)
+                body: bytes = message.get("body", b"")
+                if len(body) > limit:
+                    raise _TooLargeError(message)
+                return body
             if not wanted:
                 return await _pass_over(message, receive, limit)
             async with self._admission.reserve(limit):
@@ -71,7 +84,7 @@ class WebhookEndpoint:
         except RefusedError as refusal:
             self._keep(scope, refusal)
             if refusal.problem is not problems.INCOMPLETE:
-                await _refuse(send, scope, refusal)
+                await _refuse(receive, send, scope, refusal)
             return
         await send(_START)
         await send(_BODY)
@@ -96,12 +109,6 @@ class WebhookEndpoint:
         )
 
 
-def _bounded(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise RefusedError(problems.TOO_LARGE)
-    return body
-
-
 async def _read_rest(message: Message, receive: Receive, limit: int) -> bytes:
     body = bytearray()
     while True:
@@ -109,7 +116,7 @@ async def _read_rest(message: Message, receive: Receive, limit: int) -> bytes:
             raise RefusedError(problems.INCOMPLETE)
         body += message.get("body", b"")
         if len(body) > limit:
-            raise RefusedError(problems.TOO_LARGE)
+            raise _TooLargeError(message)
         if not message.get("more_body", False):
             return bytes(body)
         message = await receive()
@@ -123,18 +130,20 @@ async def _pass_over(message: Message, receive: Receive, limit: int) -> bytes:
         mac.update(part)
         size += len(part)
         if size > limit:
-            raise RefusedError(problems.TOO_LARGE)
+            raise _TooLargeError(message)
         if not message.get("more_body", False):
             return mac.digest()
         message = await receive()
     raise RefusedError(problems.INCOMPLETE)
 
 
-async def _refuse(send: Send, scope: Scope, refusal: RefusedError) -> None:
+async def _refuse(receive: Receive, send: Send, scope: Scope, refusal: RefusedError) -> None:
     problem = refusal.problem
     wanted = next((v for k, v in scope["headers"] if k == b"accept-language"), b"")
     language = choose(wanted.decode("latin-1"))
-    body = problems.render(problem, language, refusal.reason)
+    # What is wrong with a store names files of this machine: nothing for a stranger.
+    reason = "" if problem in (problems.BUSY, problems.CANNOT_STORE) else refusal.reason
+    body = problems.render(problem, language, reason)
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
@@ -150,4 +159,22 @@ async def _refuse(send: Send, scope: Scope, refusal: RefusedError) -> None:
         case 429 | 503:
             headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    # One that announces too much is refused before anything of it is read.
+    more = refusal.more if isinstance(refusal, _TooLargeError) else problem is problems.TOO_LARGE
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+    if more:
+        await _drain(receive)
+        await send(_BODY)
+
+
+async def _drain(receive: Receive) -> None:
+    """Throw away what still comes, for many clients read no answer before they have sent all.
+
+    To close while bytes arrive resets the connection, and the answer is lost with it. How long it
+    may take is bounded like any body: see `comporta.serving`.
+    """
+    size, more = 0, True
+    while more and size < DRAIN_BYTES_MAX:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
