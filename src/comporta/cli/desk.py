@@ -126,7 +126,10 @@ class Desk:
 
 def _open_stores(settings: "Settings") -> AbstractAsyncContextManager[Stores]:
     from comporta.stores import open_stores  # noqa: PLC0415  (brings in the engines)
+    from comporta.telemetry import logs  # noqa: PLC0415
 
+    # Whoever asks is answered with a sentence; the log is the server's. `serve` sets its own level.
+    logs.configure("critical")
     return open_stores(settings)
 
 

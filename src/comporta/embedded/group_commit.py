@@ -12,14 +12,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import apsw
+import structlog
 
 from comporta.embedded.connection import unavailable
 from comporta.embedded.gate import Gate, gate_of
 from comporta.errors import StoreError
+from comporta.i18n import _
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 T = TypeVar("T")
@@ -28,6 +31,9 @@ LOOK_PERIOD_S = 0.05
 """How often to see whether the file is still the one that is open."""
 PROBE_PERIOD_S = 1.0
 """How often a file that failed is tried again while nobody writes."""
+FIRST_TRY_S = 5.0
+"""How long the start waits to learn whether the file can be written."""
+_log = structlog.get_logger(__name__)
 
 
 class Session(Protocol[Item_contra]):
@@ -88,12 +94,25 @@ class GroupCommit(Generic[T]):
         self._inode = 0
         self._looked_at = 0.0
         self._committed = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._failed = False
         self._gate: Gate = gate_of(path)
 
     def start(self) -> None:
         """Begin; on the event loop that will call `submit`."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
+
+    async def start_probing(self) -> None:
+        """Begin, and find out whether the file can be written before anybody relies on it.
+
+        It does not fail: `error` tells, and goes on telling should the answer take too long.
+        """
+        self.error = _("{path} is not open yet.").format(path=self._path)
+        self.start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_TRY_S):
+                await self._tried.wait()
 
     def submit(self, item: T, size: int = 0) -> asyncio.Future[object]:
         """Hand over an item. The future resolves once it is durable, or raises StoreError."""
@@ -118,6 +137,8 @@ class GroupCommit(Generic[T]):
 
     def _run(self) -> None:
         go_on = True
+        if self.error:
+            self._commit(_Group())
         while go_on:
             group, go_on = self._gather()
             if group.items or self.error:
@@ -145,7 +166,7 @@ class GroupCommit(Generic[T]):
         return group, False
 
     def _commit(self, group: _Group[T]) -> None:
-        failure: BaseException | None = None
+        failure: Exception | None = None
         results: list[object] = []
         try:
             results = self._write(group.items)
@@ -158,8 +179,18 @@ class GroupCommit(Generic[T]):
         except Exception as error:  # noqa: BLE001  (a supervisor: recorded and handed to the callers)
             self._forget_session()
             failure = error
-        self.error = str(failure) if failure else ""
+        self._tell(failure)
         self._loop.call_soon_threadsafe(self._resolve, group, results, failure)
+
+    def _tell(self, failure: Exception | None) -> None:
+        """Keep what is wrong; a line in the log only when that changes, not for every group."""
+        self.error = (str(failure) or type(failure).__name__) if failure else ""
+        if failure and not self._failed:
+            defect = None if isinstance(failure, StoreError) else failure
+            _log.error("store.failed", path=str(self._path), error=self.error, exc_info=defect)
+        elif self._failed and not failure:
+            _log.info("store.recovered", path=str(self._path))
+        self._failed = failure is not None
 
     def _write(self, items: list[T]) -> list[object]:
         session = self._live_session()  # before the gate: a migration takes it, too
@@ -199,6 +230,7 @@ class GroupCommit(Generic[T]):
         self, group: _Group[T], results: list[object], failure: BaseException | None
     ) -> None:
         self.pending_bytes -= group.bytes
+        self._tried.set()
         if failure is not None:
             for future in group.futures:
                 if not future.done():

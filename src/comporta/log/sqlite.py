@@ -132,7 +132,7 @@ class SqliteLog:
                         " Set partitions = {made_with} again: events may be waiting in them."
                     ).format(made_with=made_with, partitions=self.partitions)
                 )
-        self._writer.start()
+        await self._writer.start_probing()
         self._upkeep.start()
 
     async def close(self) -> None:
