@@ -24,6 +24,7 @@ class FleetWatch:
     def __init__(self, ledger: Ledger, changed: Callable[[Fleet], None]) -> None:
         self._ledger, self._changed = ledger, changed
         self.fleet = Fleet()
+        self._reads = True
 
     async def load(self) -> None:
         """Take the current version. Raises whatever reading or `changed` raise."""
@@ -40,4 +41,10 @@ class FleetWatch:
                     await self.load()
                     _log.info("fleet.changed", version=self.fleet.version)
             except ComportaError as error:
-                _log.error("fleet.not_read", error=str(error))
+                if self._reads:  # said at the change, not at every look
+                    _log.error("fleet.not_read", error=str(error))
+                self._reads = False
+            else:
+                if not self._reads:
+                    _log.info("fleet.read_again", version=self.fleet.version)
+                self._reads = True
