@@ -24,7 +24,7 @@ from comporta.errors import ComportaError, FleetError, StoreUnavailableError
 from comporta.fleet.parse import load
 from comporta.fleet.watch import FleetWatch
 from comporta.i18n import _
-from comporta.ingest.accept import Ingest, Limits
+from comporta.ingest.accept import Answer, Ingest, Limits, RawHeaders
 from comporta.ingest.admission import Admission
 from comporta.ingest.directory import Directory
 from comporta.ingest.endpoint import WebhookEndpoint
@@ -41,6 +41,7 @@ from comporta.telemetry.tally import Tally
 QUESTION_S = 2.0
 KILL_AFTER_S = 2.0
 """Beyond the time that dispatch has to drain."""
+PARENT_LOOK_S = 0.5
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
@@ -59,15 +60,18 @@ class Gateway:
         self._directory: Directory
         self._watch = FleetWatch(stores.ledger, self._compile)
         # The workers of one server share a parent; a worker alone is its own server.
-        server_pid = os.getppid() if multiprocessing.parent_process() else os.getpid()
+        parent = multiprocessing.parent_process()
+        server_pid = (parent.pid if parent else None) or os.getpid()
+        self._server_pid = server_pid
         self._companion = Companion(settings, server_pid, os.getpid())
         shared = prepare(settings.data / METRICS_FOLDER, server_pid)
         self._metrics = Metrics(tally, shared, self._readings)
         self._ring = RejectedRing(stores.state, settings.rejected_max)
         limits = Limits(settings.body_bytes_max, settings.signature_tolerance_s)
         admission = Admission(settings.pending_bytes_max, lambda: stores.log.pending_bytes)
+        self.ingest = Ingest(stores.log, lambda: self._directory, admission, limits, tally)
         self.webhooks: ASGIApp = WebhookEndpoint(
-            ingest=Ingest(stores.log, lambda: self._directory, admission, limits, tally),
+            ingest=self.ingest,
             ring=self._ring,
             tally=tally,
             admission=admission,
@@ -86,6 +90,8 @@ class Gateway:
                 tasks.create_task(self._ring.run()),
                 tasks.create_task(self._metrics.run()),
             ]
+            if self._server_pid != os.getpid():
+                background.append(tasks.create_task(_end_with(self._server_pid)))
             try:
                 yield
             finally:
@@ -138,6 +144,17 @@ class Gateway:
         }
 
 
+async def _end_with(server_pid: int) -> None:
+    """End in good order once the server's first process is gone.
+
+    Nobody would stop this worker or start it anew, and it would hold the port against a new server.
+    """
+    while os.getppid() == server_pid:
+        await asyncio.sleep(PARENT_LOOK_S)
+    _log.error("worker.orphaned", server_pid=server_pid)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 async def _answer(question: Awaitable[T]) -> T | None:
     """What a store says, or None if it cannot say it in time."""
     try:
@@ -182,6 +199,13 @@ class Application:
             await self._live(receive, send)
         else:
             await send({"type": "websocket.close"})  # before it was accepted: a 403
+
+    def take(self, url: bytes, headers: RawHeaders, body: bytes, answer: Answer) -> bool:
+        """The short way in; see `comporta.serving.Take`."""
+        path, _, query = url.partition(b"?")
+        if b"%" in path or (len(path) > 8 and path[8] != 47):  # noqa: PLR2004  (/webhook and /)
+            return False
+        return self._gateway.ingest.take(path.decode("latin-1"), query, headers, body, answer)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
