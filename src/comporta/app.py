@@ -20,7 +20,7 @@ from comporta import __version__
 from comporta.companion import Companion
 from comporta.control import control_app
 from comporta.domain.fleet import Fleet, Secret
-from comporta.errors import ComportaError, FleetError, StoreUnavailableError
+from comporta.errors import ComportaError, FleetError, StoreError
 from comporta.fleet.parse import load
 from comporta.fleet.watch import FleetWatch
 from comporta.i18n import _
@@ -160,7 +160,7 @@ async def _answer(question: Awaitable[T]) -> T | None:
     try:
         async with asyncio.timeout(QUESTION_S):
             return await question
-    except (StoreUnavailableError, TimeoutError):
+    except (StoreError, TimeoutError):
         return None
 
 

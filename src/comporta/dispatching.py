@@ -20,7 +20,7 @@ from comporta.companion import Orders
 from comporta.dispatch.routing import Routing, compile_routing
 from comporta.dispatch.worker import Dispatcher
 from comporta.domain.fleet import Fleet, Secret
-from comporta.errors import ComportaError, StoreUnavailableError
+from comporta.errors import ComportaError, StoreError
 from comporta.fleet.watch import FleetWatch
 from comporta.settings import Settings
 from comporta.stores import Stores, open_stores
@@ -104,7 +104,7 @@ class Dispatch:
         try:
             while await self._stores.ledger.prune(before_ms, PRUNE_STEP) == PRUNE_STEP:
                 await asyncio.sleep(0)
-        except StoreUnavailableError as error:
+        except StoreError as error:
             _log.error("events.not_pruned", error=str(error))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from comporta.errors import StoreUnavailableError
+from comporta.errors import StoreError
 from comporta.state.port import Rejected, State
 
 WAITING_MAX = 256
@@ -71,5 +71,5 @@ class RejectedRing:
         self._waiting.clear()
         try:
             await self._state.reject(rows, self._keep)
-        except StoreUnavailableError as error:
+        except StoreError as error:
             _log.warning("rejected.not_kept", error=str(error), count=len(rows))
