@@ -186,6 +186,7 @@ def _sources(fleet: Fleet) -> Finding:
     bare = [f"{one.name}/{source.name}" for one, source in every if not source.secrets]
     if bare:
         found = _("without a signing secret, so not verified: {names}")
-        todo = _("Copy their secrets from Chatwoot into the fleet file, then: comporta apply FILE")
+        todo = _("Copy each secret from Chatwoot: comporta source secret add {name} SECRET")
+        todo = todo.format(name=bare[0])
         return Finding(check, Level.WARN, found.format(names=", ".join(bare[:10])), todo)
     return ok(check, str(len(every)))

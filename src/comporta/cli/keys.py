@@ -73,6 +73,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         ("instance", ("add", "remove")),
         ("source", ("add", "remove")),
         ("source token", ("add", "remove")),
+        ("source secret", ("add", "remove")),
         ("destination", ("add", "remove", "enable", "disable")),
         ("route", ("add", "remove")),
     )

@@ -1,4 +1,4 @@
-"""`comporta source …`: the webhook URLs of an instance, and the tokens in them."""
+"""`comporta source …`: the webhook URLs of an instance, their tokens and signing secrets."""
 
 from typing import Annotated
 
@@ -20,6 +20,12 @@ OwnToken = Annotated[
     str | None,
     typer.Option(metavar="TOKEN", help=_("A token of your own; env:NAME and file:PATH work too.")),
 ]
+OwnSecret = Annotated[
+    str,
+    typer.Argument(
+        metavar="SECRET", help=_("Chatwoot's signing secret; env:NAME and file:PATH work too.")
+    ),
+]
 DIGEST_SHOWN = 12
 
 
@@ -34,6 +40,10 @@ def add_to(app: typer.Typer) -> None:
     command(tokens, "add")(token_add)
     command(tokens, "remove")(token_remove)
     sources.add_typer(tokens)
+    secrets = group("secret", _("Signing secrets of a source: with one, deliveries are verified."))
+    command(secrets, "add")(secret_add)
+    command(secrets, "remove")(secret_remove)
+    sources.add_typer(secrets)
     app.add_typer(sources)
 
 
@@ -135,6 +145,29 @@ async def token_remove(
     async with desk.stores() as stores:
         desk.confirm(_("Remove this token of {name}?").format(name=path), yes=yes)
         plan = await stores.fleet.remove_token(instance, name, token, desk.who)
+    carried_out(desk, plan)
+
+
+async def secret_add(desk: Desk, *, path: Path, secret: OwnSecret) -> None:
+    """Add a signing secret to a source; others work on until they are removed.
+
+    With env:NAME or file:PATH it does not stay in your shell's history.
+    """
+    instance, name = split(path)
+    async with desk.stores() as stores:
+        plan = await stores.fleet.add_secret(instance, name, secret, desk.who)
+    carried_out(desk, plan)
+
+
+async def secret_remove(desk: Desk, *, path: Path, secret: OwnSecret, yes: Yes = False) -> None:
+    """Remove a signing secret from a source.
+
+    Give it as it was added. Without any, deliveries are taken without being verified.
+    """
+    instance, name = split(path)
+    async with desk.stores() as stores:
+        desk.confirm(_("Remove this secret of {name}?").format(name=path), yes=yes)
+        plan = await stores.fleet.remove_secret(instance, name, secret, desk.who)
     carried_out(desk, plan)
 
 

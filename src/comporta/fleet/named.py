@@ -1,12 +1,14 @@
 """Finding, exchanging and removing one thing among named things. Pure."""
 
+import hmac
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from comporta.domain.fleet import Token
 from comporta.errors import NotFoundError
+from comporta.fleet.declared import GivenSecret
 from comporta.i18n import _
-from comporta.vault import digest_token
+from comporta.vault import Vault, digest_token
 from comporta.words import did_you_mean
 
 _PART_CHARS_MIN = 6
@@ -71,6 +73,22 @@ def find_token(given: str, tokens: tuple[Token, ...]) -> Token:
             )
         )
     return found[0]
+
+
+def find_secret(given: str, secrets: tuple[GivenSecret, ...], vault: Vault) -> GivenSecret:
+    """The secret that `given` is, or that is kept where `given` (`env:…`, `file:…`) says.
+
+    Raises:
+        NotFoundError: there is none.
+        ConfigError: the vault has another key than the secrets.
+    """
+    for secret in secrets:
+        text = secret.text or vault.open(secret.sealed)
+        if given == secret.ref or hmac.compare_digest(given.encode(), text.encode()):
+            return secret
+    raise NotFoundError(
+        _("The source has no such secret. Give it as it was added: itself, env:NAME or file:PATH.")
+    )
 
 
 def exchanged(things: tuple[_T, ...], old: _T, new: _T) -> tuple[_T, ...]:

@@ -24,7 +24,7 @@ from comporta.fleet.declared import (
     DeclaredRoute,
     DeclaredSource,
 )
-from comporta.fleet.named import exchanged, find, find_token, without
+from comporta.fleet.named import exchanged, find, find_secret, find_token, without
 from comporta.fleet.plan import Change, Plan, Shown, declare, plan
 from comporta.fleet.render import render
 from comporta.i18n import _
@@ -152,6 +152,42 @@ class FleetService:
                 raise FleetError(said)
             kept = tuple(one for one in old.tokens if one != gone)
             return exchanged(sources, old, replace(old, tokens=kept))
+
+        return await self._edit_sources(who, instance, edit)
+
+    async def add_secret(self, instance: str, source: str, secret: str, who: str) -> Plan:
+        """One more live signing secret: a delivery that any of them made is genuine.
+
+        Args:
+            instance: its name.
+            source: its name.
+            secret: Chatwoot's; `env:NAME` and `file:PATH` work too.
+            who: for the record.
+        """
+        added = make_secret(secret, self._vault)
+
+        def edit(sources: tuple[DeclaredSource, ...]) -> tuple[DeclaredSource, ...]:
+            old = find("source", source, sources)
+            if added.text in (one.text or self._vault.open(one.sealed) for one in old.secrets):
+                raise FleetError(_("The source has this secret already."))
+            return exchanged(sources, old, replace(old, secrets=(*old.secrets, added)))
+
+        return await self._edit_sources(who, instance, edit)
+
+    async def remove_secret(self, instance: str, source: str, secret: str, who: str) -> Plan:
+        """One live signing secret less. After the last one deliveries are not verified any more.
+
+        Args:
+            instance: its name.
+            source: its name.
+            secret: as it was given: the secret itself, or the `env:NAME` or `file:PATH`.
+            who: for the record.
+        """
+
+        def edit(sources: tuple[DeclaredSource, ...]) -> tuple[DeclaredSource, ...]:
+            old = find("source", source, sources)
+            gone = find_secret(secret, old.secrets, self._vault)
+            return exchanged(sources, old, replace(old, secrets=without(old.secrets, gone)))
 
         return await self._edit_sources(who, instance, edit)
 

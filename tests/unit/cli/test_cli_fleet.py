@@ -145,6 +145,39 @@ def test_a_token_is_rotated_by_adding_the_new_one_and_removing_the_old_one(
     assert kept.digest == hashlib.sha256(new.encode()).hexdigest()
 
 
+def test_a_secret_is_rotated_and_never_shown(
+    comporta: Any, stores: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATWOOT_SECRET", "hush-2")
+    first = comporta("source", "secret", "add", "loja-sp/conta", "hush-1")
+    second = comporta("source", "secret", "add", "loja-sp/conta", "env:CHATWOOT_SECRET")
+    assert (first.code, second.code) == (0, 0)
+
+    def live() -> list[str]:
+        (source,) = stores.ledger.now_fleet.instances[0].sources
+        return [stores.vault.open(secret.sealed) for secret in source.secrets]
+
+    assert live() == ["hush-1", "hush-2"]
+    removal = ("source", "secret", "remove", "loja-sp/conta")
+    assert comporta(*removal, "hush-1").code == 4
+    unknown = comporta(*removal, "hush-3", "--yes")
+    assert comporta("source", "secret", "add", "loja-sp/conta", "hush-2").code == 6
+    assert live() == ["hush-1", "hush-2"]
+    gone = comporta(*removal, "hush-1", "--yes")
+    assert (unknown.code, gone.code) == (3, 0)
+    assert live() == ["hush-2"]
+    assert comporta(*removal, "env:CHATWOOT_SECRET", "--yes").code == 0
+    assert live() == []
+    assert "hush" not in "".join(one.out + one.err for one in (first, second, unknown, gone))
+
+
+def test_the_doctor_names_the_command_that_adds_a_missing_secret(comporta: Any) -> None:
+    command = "comporta source secret add loja-sp/conta"
+    assert command in comporta("doctor").out
+    assert comporta(*command.split()[1:], "hush").code == 0
+    assert "source secret add" not in comporta("doctor").out
+
+
 def test_the_only_token_of_a_source_cannot_be_removed(comporta: Any) -> None:
     token = comporta("source", "add", "loja-sp/bot", "--json").data["tokens"][0]["token"]
     assert comporta("source", "token", "remove", "loja-sp/bot", token, "--yes").code == 6
