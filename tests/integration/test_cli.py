@@ -281,3 +281,17 @@ def test_at_a_terminal_tables_are_drawn_for_people(tmp_path: Path) -> None:
     os.close(outer)
     assert "\x1b[1m" in said
     assert "loja-sp" in said
+
+
+def test_what_a_store_logs_does_not_spoil_the_answer_for_programs(tmp_path: Path) -> None:
+    env = environment(tmp_path / "data")
+    assert call("init", env=env).returncode == 0
+    log = tmp_path / "data" / "log.db"
+    for file in tmp_path.glob("data/log.db*"):
+        file.unlink()
+    log.write_bytes(b"this is no database" * 1000)
+    done = call("instance", "list", "--json", env=env)
+    assert [one["name"] for one in msgspec.json.decode(done.stdout)] == ["chatwoot"]
+    assert done.stderr == ""
+    findings = msgspec.json.decode(call("doctor", "--json", env=env).stdout)
+    assert any(one["level"] == "error" and str(log) in one["found"] for one in findings)

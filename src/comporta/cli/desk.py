@@ -125,11 +125,14 @@ class Desk:
 
 
 def _open_stores(settings: "Settings") -> AbstractAsyncContextManager[Stores]:
+    import structlog  # noqa: PLC0415
+
     from comporta.stores import open_stores  # noqa: PLC0415  (brings in the engines)
     from comporta.telemetry import logs  # noqa: PLC0415
 
-    # Whoever asks is answered with a sentence; the log is the server's. `serve` sets its own level.
-    logs.configure("critical")
+    # Whoever asks is answered with a sentence; lines are for a server, which has its own level.
+    if not structlog.is_configured():
+        logs.configure("critical")
     return open_stores(settings)
 
 
