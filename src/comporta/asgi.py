@@ -1,7 +1,7 @@
 """The application for ASGI servers: `uvicorn comporta.asgi:app`.
 
 The only module with effects at import: it reads the settings, sets up logging (uvicorn's access log
-goes silent, for tokens stand in its paths), and bounds how long a connection may dawdle.
+goes silent, for tokens stand in its paths), and puts our protocol before uvicorn's.
 """
 
 import sys
@@ -21,6 +21,6 @@ except ConfigError as error:
 
 i18n.use(settings.language)
 logs.configure(settings.log_level)
-serving.bound_requests(settings.head_timeout_s, settings.body_timeout_s)
 app = create_app(settings)
+serving.install(app.take, settings.head_timeout_s, settings.body_timeout_s)
 process.tune()

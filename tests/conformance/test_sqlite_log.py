@@ -13,6 +13,7 @@ from tests.conformance.log_suite import PARTITIONS, LogSuite
 from tests.support.processes import running
 from tests.support.records import append_all, opened, read_all, record, until
 
+from comporta.embedded import upkeep
 from comporta.errors import ConfigError, SchemaTooNewError, StoreUnavailableError
 from comporta.log.port import Log
 from comporta.log.sqlite import SqliteLog
@@ -115,14 +116,17 @@ def test_a_number_of_partitions_that_the_mask_cannot_hold_is_refused(
         SqliteLog(folder / "log.db", partitions)
 
 
-def test_the_wal_starts_anew_once_its_pages_are_in_the_file(folder: Path) -> None:
-    wave, waves = 40 << 20, 3
+def test_the_wal_starts_anew_once_its_pages_are_in_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "WAL_BYTES_MAX", 8 << 20)
+    wave, waves = 12 << 20, 6
 
     async def run() -> None:
         log = SqliteLog(folder / "log.db", 1)
         async with opened(log):
             for number in range(1, waves + 1):
-                for _ in range(10):
+                for _ in range(3):
                     await append_all(log, [record(0, bytes(1 << 20)) for _ in range(4)])
 
                 async def copied(number: int = number) -> bool:

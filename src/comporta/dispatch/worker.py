@@ -19,7 +19,7 @@ from comporta.dispatch.partitions import Partitions
 from comporta.dispatch.routing import Routing
 from comporta.domain.delivery import Outcome
 from comporta.domain.partitioning import lane_of
-from comporta.errors import StoreUnavailableError
+from comporta.errors import StoreError, StoreUnavailableError
 from comporta.ledger.port import Claim, LaneKey, Ledger, NewEvent
 from comporta.log.port import Entry, Log
 from comporta.state.port import State, WorkerRow
@@ -29,6 +29,8 @@ BATCH_EVENTS = 256
 BATCH_BYTES = 8 * 1024 * 1024
 POLL_S = 0.02
 LINGER_S = 0.01
+REST = 1.0
+"""While there is a backlog: pauses, as a multiple of the time at work."""
 PAUSE_S = 0.5
 NUDGE_PERIOD_S = 0.5
 _log = structlog.get_logger(__name__)
@@ -154,9 +156,10 @@ class Dispatcher:
 
     async def _take_over(self) -> None:
         while True:
+            began = time.monotonic()
             try:
                 taken = await self._take_batch()
-            except StoreUnavailableError as error:
+            except StoreError as error:
                 _log.error("events.not_recorded", error=str(error))
                 await asyncio.sleep(PAUSE_S)
                 continue
@@ -165,6 +168,10 @@ class Dispatcher:
             if taken < BATCH_EVENTS:
                 # Gather: a transaction costs about as much for ten events as for one.
                 await asyncio.sleep(LINGER_S)
+            else:
+                # More comes in than is taken over: intake goes first, for what is in the log can
+                # wait and a Chatwoot cannot.
+                await asyncio.sleep(REST * (time.monotonic() - began))
 
     async def _take_batch(self) -> int:
         """Take one batch over; how many events it had."""

@@ -49,12 +49,28 @@ class Session(Protocol[Item_contra]):
         ...
 
 
+class Receipt(Protocol):
+    """Who is told what became of an item; an `asyncio.Future` is one."""
+
+    def done(self) -> bool:
+        """Nobody waits any more."""
+        ...
+
+    def set_result(self, result: object, /) -> None:
+        """It is durable."""
+        ...
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """It is not."""
+        ...
+
+
 class _Group(Generic[T]):
     """What was taken from the queue for one transaction."""
 
     def __init__(self) -> None:
         self.items: list[T] = []
-        self.futures: list[asyncio.Future[object]] = []
+        self.receipts: list[Receipt] = []
         self.bytes = 0
 
 
@@ -85,9 +101,7 @@ class GroupCommit(Generic[T]):
         self._group_max = group_max
         self._group_bytes_max = group_bytes_max
         self._observe = observe
-        self._queue: queue.SimpleQueue[tuple[T, int, asyncio.Future[object]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._queue: queue.SimpleQueue[tuple[T, int, Receipt] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"{path.name} writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop
         self._session: Session[T] | None = None
@@ -117,9 +131,13 @@ class GroupCommit(Generic[T]):
     def submit(self, item: T, size: int = 0) -> asyncio.Future[object]:
         """Hand over an item. The future resolves once it is durable, or raises StoreError."""
         future: asyncio.Future[object] = self._loop.create_future()
-        self.pending_bytes += size
-        self._queue.put((item, size, future))
+        self.hand_over(item, size, future)
         return future
+
+    def hand_over(self, item: T, size: int, receipt: Receipt) -> None:
+        """`submit` for whom a future is too much: `receipt` is told on the event loop."""
+        self.pending_bytes += size
+        self._queue.put((item, size, receipt))
 
     async def wait_committed(self, timeout_s: float) -> None:
         """Return after the next commit of this process, or after `timeout_s`."""
@@ -153,9 +171,9 @@ class GroupCommit(Generic[T]):
         except queue.Empty:
             return group, True
         while entry is not None:
-            item, size, future = entry
+            item, size, receipt = entry
             group.items.append(item)
-            group.futures.append(future)
+            group.receipts.append(receipt)
             group.bytes += size
             if len(group.items) >= self._group_max or group.bytes >= self._group_bytes_max:
                 return group, True
@@ -231,16 +249,16 @@ class GroupCommit(Generic[T]):
     ) -> None:
         self.pending_bytes -= group.bytes
         self._tried.set()
-        if failure is not None:
-            for future in group.futures:
-                if not future.done():
-                    future.set_exception(failure)
-            return
-        for future, result in zip(group.futures, results, strict=True):
-            if future.done():
-                continue
-            if isinstance(result, BaseException):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
-        self._committed.set()
+        for index, receipt in enumerate(group.receipts):
+            outcome = failure or results[index]
+            try:
+                if receipt.done():
+                    continue
+                if isinstance(outcome, BaseException):
+                    receipt.set_exception(outcome)
+                else:
+                    receipt.set_result(outcome)
+            except Exception:  # noqa: BLE001  (a supervisor: the others must be told)
+                _log.exception("receipt.failed")
+        if failure is None:
+            self._committed.set()

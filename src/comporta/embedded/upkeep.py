@@ -7,7 +7,6 @@ anew and stays bounded.
 """
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from comporta.embedded.gate import Gate, gate_of
 from comporta.embedded.rows import one
 
 PERIOD_S = 0.25
-CHECKPOINT_PERIOD_S = 1.0
-WAL_BYTES_MAX = 32 * 1024 * 1024
-"""Beyond this the WAL starts anew, with writers waiting; a long reader can make it larger. It is
-never cut: writing over old blocks is synced without the file system's journal."""
+WAL_BYTES_MAX = 64 * 1024 * 1024
+"""Beyond this the WAL is copied into the file and starts anew; a long reader can make it larger.
+Seldom, for a page that changes often is copied once; and the WAL is never cut, for writing over old
+blocks is synced without the file system's journal.
+"""
 READER_PATIENCE_MS = 50
 """How long writers may wait for a reader that keeps the WAL from starting anew."""
 
@@ -50,7 +50,6 @@ class Upkeep:
         self._chore = chore
         self._durable = durable
         self._active = active
-        self._checkpoint_at = 0.0
         self._frames_max = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{path.name} upkeep", daemon=True)
@@ -102,14 +101,13 @@ class Upkeep:
     def _step(self, connection: apsw.Connection, gate: Gate) -> None:
         if self._chore is not None:
             self._chore(connection, gate)
-        if time.monotonic() < self._checkpoint_at:
+        frames, _copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        if frames <= self._frames_max:
             return
-        self._checkpoint_at = time.monotonic() + CHECKPOINT_PERIOD_S
-        frames, _copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if frames > self._frames_max:
-            with gate.turn():
-                # Readers that are still on old pages make this Busy: the next round tries again.
-                try:
-                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-                except apsw.BusyError:
-                    return
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        with gate.turn():
+            # Readers that are still on old pages make this Busy: the next round tries again.
+            try:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            except apsw.BusyError:
+                return

@@ -24,6 +24,7 @@ from comporta.log.port import Log
 from comporta.telemetry.tally import Tally
 
 _NOBODY = (b"nobody's secret, for the time it takes",)
+Answer = Callable[[bool], None]
 RawHeaders = Iterable[tuple[bytes, bytes]]
 ReadBody = Callable[[int, bool], Awaitable[bytes]]
 """Reads a body of at most so many bytes; False: only to take as long, for it is not wanted."""
@@ -101,8 +102,41 @@ class Ingest:
         except RefusedError as refusal:
             refusal.source_id = caller.source_id if caller else ""
             raise
+        self._count(caller, record, started)
+
+    def take(
+        self, path: str, query: bytes, headers: RawHeaders, body: bytes, answer: Answer
+    ) -> bool:
+        """The short way of `accept`, for a POST whose body is whole: no waiting, no coroutine.
+
+        Args:
+            path: as for `accept`.
+            query: the same.
+            headers: the same.
+            body: whole.
+            answer: called once, later: True when the event is durable, False if it is not.
+
+        Returns:
+            False: not taken, and `answer` is not called; `accept` says why.
+        """
+        started = time.perf_counter()
+        request = Request(headers)
+        token = request.token(path, query)
+        caller = self._directory().find(token) if 0 < len(token) <= TOKEN_CHARS_MAX else None
+        if caller is None or self._admission.full or len(body) > self._limits.body_bytes_max:
+            return False
+        now_s = time.time()
+        try:
+            self._check(request, token, caller, body, now_s)
+            record = self._record(request, caller, body, now_s)
+        except RefusedError:
+            return False
+        self._log.hand_over(record, _Receipt(self, caller, record, started, answer))
+        return True
+
+    def _count(self, caller: Caller, record: Record, started: float) -> None:
         self._tally.events_accepted.add((caller.instance_name, record.event_type))
-        self._tally.accepted_bytes.add((caller.instance_name,), len(body))
+        self._tally.accepted_bytes.add((caller.instance_name,), len(record.body))
         self._tally.ack_seconds.observe(time.perf_counter() - started)
 
     def _check(
@@ -160,3 +194,28 @@ class Ingest:
         except StoreError as error:
             problem = problems.BUSY if is_bot else problems.CANNOT_STORE
             raise RefusedError(problem, str(error)) from error
+
+
+class _Receipt:
+    """Turns what the log says of a record into an answer; see `comporta.log.port.Receipt`."""
+
+    __slots__ = ("_answer", "_caller", "_ingest", "_record", "_started")
+
+    def __init__(
+        self, ingest: Ingest, caller: Caller, record: Record, started: float, answer: Answer
+    ) -> None:
+        self._ingest, self._caller, self._record = ingest, caller, record
+        self._started, self._answer = started, answer
+
+    def done(self) -> bool:
+        """Nobody takes the wish back."""
+        return False
+
+    def set_result(self, _result: object) -> None:
+        """It is durable."""
+        self._ingest._count(self._caller, self._record, self._started)  # noqa: SLF001  (its own)
+        self._answer(True)
+
+    def set_exception(self, _error: BaseException) -> None:
+        """It is not stored."""
+        self._answer(False)

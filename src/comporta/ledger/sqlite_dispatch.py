@@ -11,7 +11,7 @@ import apsw
 import msgspec
 
 from comporta.domain.dedupe import DEFAULT_WINDOW_S, keys_of
-from comporta.domain.delivery import Delivery, Outcome
+from comporta.domain.delivery import Delivery, DeliveryState, Outcome
 from comporta.domain.ids import IdMaker, millis_of
 from comporta.embedded.rows import every, one
 from comporta.errors import FencedError
@@ -20,6 +20,7 @@ from comporta.ledger.port import Claim, LaneKey, NewEvent, OpenLane, Recorded
 from comporta.ledger.sql import blocks
 
 SQL = blocks("sqlite")
+_ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DISCARDED)
 SEEN_A_STEP = 64
 """Old dedupe keys that are forgotten with each batch: more than a batch adds on average."""
 
@@ -189,7 +190,7 @@ def _settled(outcome: Outcome, now_ms: int) -> tuple[object, ...]:
         verdict.state.value,
         outcome.delivery.attempts + 1,
         verdict.due_at_ms,
-        0 if verdict.due_at_ms else now_ms,
+        now_ms if verdict.state in _ENDED else 0,
         verdict.reason,
         outcome.delivery.id,
     )

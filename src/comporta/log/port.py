@@ -33,6 +33,22 @@ class LogHealth(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Receipt(Protocol):
+    """Who is told what became of a record; an `asyncio.Future` is one. Called on the event loop."""
+
+    def done(self) -> bool:
+        """Nobody waits any more."""
+        ...
+
+    def set_result(self, result: object, /) -> None:
+        """The record is durable."""
+        ...
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """It is not stored, as far as can be told; a `StoreError`."""
+        ...
+
+
 class Log(Protocol):
     """One process's view of the log."""
 
@@ -44,6 +60,10 @@ class Log(Protocol):
         Raises:
             StoreUnavailableError: it is not stored, as far as can be told; nothing was promised.
         """
+        ...
+
+    def hand_over(self, record: Record, receipt: Receipt) -> None:
+        """`append` for whom a future is too much: the receipt is told once."""
         ...
 
     @property

@@ -27,7 +27,7 @@ from comporta.embedded.upkeep import Upkeep
 from comporta.errors import ConfigError, StoreError, StoreUnavailableError
 from comporta.i18n import _
 from comporta.log.frames import pack, unpack
-from comporta.log.port import Batch, Entry, LogHealth
+from comporta.log.port import Batch, Entry, LogHealth, Receipt
 
 PARTITIONS_MAX = 62
 """Bits of a positive SQLite integer that are used for the mask."""
@@ -146,8 +146,12 @@ class SqliteLog:
         self._gate.close()
 
     def append(self, record: Record) -> asyncio.Future[object]:
-        """See the port. A future rather than a coroutine: this is the hot path."""
+        """See the port."""
         return self._writer.submit(record, len(record.body))
+
+    def hand_over(self, record: Record, receipt: Receipt) -> None:
+        """See the port."""
+        self._writer.hand_over(record, len(record.body), receipt)
 
     @property
     def pending_bytes(self) -> int:
