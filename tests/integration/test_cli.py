@@ -141,11 +141,11 @@ def test_what_came_in_can_be_asked_for_and_redriven(tmp_path: Path) -> None:
     assert call("route", "add", "all", "--to", "crm", env=env).returncode == 0
     with running("serve", env=env):
         _wait_until_ready(env)
-        data_of("simulate", "--count", "4", "--chatwoots", "1", env=env)
+        data_of("simulate", "--count", "4", "--chatwoots", "1", "--yes", env=env)
         ends_at = time.monotonic() + DEADLINE_S
         while len(data_of("dead", env=env)) < 4 and time.monotonic() < ends_at:
             pass
-        (event, *_others) = data_of("events", "--instance", "sim-1", env=env)
+        (event, *_others) = data_of("events", env=env)
         story = data_of("event", "show", event["id"], env=env)
         assert story["timeline"][0]["state"] == "dead"
         assert "cannot connect" in story["timeline"][0]["tries"][0]["error"]
@@ -202,6 +202,34 @@ def test_simulate_without_a_gateway_says_how_to_start_one(tmp_path: Path) -> Non
     env = environment(tmp_path / "data", COMPORTA_PORT=str(free_port()))
     done = call("simulate", env=env)
     assert (done.returncode, "comporta serve" in done.stderr) == (1, True)
+
+
+def test_simulated_events_reached_real_destinations_and_their_instances_stayed(
+    tmp_path: Path,
+) -> None:
+    env = environment(tmp_path / "data", COMPORTA_PORT=str(free_port()))
+    nowhere = f"http://127.0.0.1:{free_port()}/"
+    assert call("instance", "add", "loja-sp", env=env).returncode == 0
+    assert call("source", "add", "sim-2/conta", env=env).returncode == 3
+    assert call("instance", "add", "sim-2", env=env).returncode == 0
+    assert call("source", "add", "sim-2/conta", env=env).returncode == 0
+    assert call("destination", "add", "crm", nowhere, env=env).returncode == 0
+    assert (
+        call("route", "add", "trial", "--to", "crm", "--instance", "sim-*", env=env).returncode == 0
+    )
+    trial = ("simulate", "--count", "6", "--rate", "0")
+    with running("serve", env=env):
+        _wait_until_ready(env)
+        assert data_of(*trial, env=env)["accepted"] == 6
+        assert len(data_of("deliveries", env=env)) == 6
+        left = {one["name"]: one for one in data_of("instance", "list", env=env)}
+        assert set(left) == {"loja-sp", "sim-2"}
+        assert [one["name"] for one in data_of("source", "list", env=env)] == ["conta"]
+        assert call("route", "add", "all", "--to", "crm", env=env).returncode == 0
+        refused = call(*trial, "--json", env=env)
+        assert (refused.returncode, "--yes" in refused.stderr) == (4, True)
+        assert len(data_of("events", env=env)) == 6
+        assert data_of(*trial, "--yes", env=env)["accepted"] == 6
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
