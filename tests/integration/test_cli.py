@@ -161,6 +161,27 @@ def test_what_came_in_can_be_asked_for_and_redriven(tmp_path: Path) -> None:
         assert "Traceback" not in following.said
 
 
+def test_a_fleet_file_without_tokens_kept_the_gateway_from_starting(tmp_path: Path) -> None:
+    env = environment(tmp_path / "data", COMPORTA_PORT=str(free_port()))
+    file = tmp_path / "fleet.toml"
+    source = '[[instance.source]]\nname = "conta"\nkind = "account"\n'
+    file.write_text(f'[[instance]]\nname = "loja-sp"\n{source}')
+    command = ("serve", "--fleet", str(file), "--workers", "2")
+    with running(*command, env=env) as gateway:
+        url = gateway.until(r"http://localhost:\d+/webhook/cmp_\S+")[0]
+        _wait_until_ready(env)
+        sent = data_of("simulate", "--webhook-url", url, "--count", "3", "--unsigned", env=env)
+        assert sent["accepted"] == 3
+        assert gateway.interrupted() == 0
+    with running(*command, env=env) as gateway:
+        _wait_until_ready(env)
+        assert gateway.interrupted() == 0
+        assert "cmp_" not in gateway.said
+    file.write_text(f'[[instance]]\nname = "loja-sp"\nurrl = ""\n{source}')
+    refused = call(*command, env=env)
+    assert (refused.returncode, "fleet.toml:3" in refused.stderr) == (6, True)
+
+
 def test_several_workers_run_under_one_command_and_end_together(tmp_path: Path) -> None:
     env = environment(tmp_path / "data", COMPORTA_PORT=str(free_port()))
     with running("serve", "--workers", "2", "--welcome", "--json", env=env) as gateway:

@@ -8,7 +8,7 @@ import typer
 
 from comporta.cli.command import command
 from comporta.cli.desk import Desk, deadline
-from comporta.cli.planned import show_done, show_plan
+from comporta.cli.planned import carried_out, show_done, show_plan
 from comporta.cli.selection import Yes
 from comporta.fleet.parse import load
 from comporta.i18n import _
@@ -44,6 +44,17 @@ async def apply(
         done = await stores.fleet.apply(declared, desk.who)
     show_done(desk, done)
     desk.screen.note(_("Done. All workers know within a second."))
+
+
+async def apply_at_start(desk: Desk, file: Path) -> None:
+    """Apply the fleet file of the settings, without asking; show what that changes.
+
+    The workers apply it again, and find nothing to do: nobody would see a token that they make.
+    """
+    async with desk.stores() as stores:
+        done = await stores.fleet.apply(load(file, stores.vault), desk.who)
+    if done.changes:
+        carried_out(desk, done)
 
 
 async def export(

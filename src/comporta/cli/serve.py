@@ -16,6 +16,7 @@ import typer
 from comporta.cli.command import command
 from comporta.cli.desk import Desk
 from comporta.cli.first import make_folder
+from comporta.cli.fleetfile import apply_at_start
 from comporta.cli.welcome import greet, watching
 from comporta.errors import ComportaError
 from comporta.i18n import _, current
@@ -62,6 +63,8 @@ def serve(  # noqa: PLR0913  (one parameter an option)
     settings = desk.settings
     _port_is_free(settings.host, settings.port)
     make_folder(desk)
+    if settings.fleet is not None:
+        asyncio.run(apply_at_start(desk, settings.fleet))
     if welcome:
         asyncio.run(greet(desk))
     with watching(desk) if welcome else contextlib.nullcontext():

@@ -19,7 +19,6 @@ from comporta.cli.names import Names
 from comporta.cli.screen import Column, Instant, Row
 from comporta.cli.views import event_cells, event_columns
 from comporta.errors import ComportaError
-from comporta.fleet.parse import load
 from comporta.fleet.plan import Plan
 from comporta.i18n import _
 from comporta.ledger.port import EventFilter, EventRow
@@ -34,8 +33,6 @@ async def greet(desk: Desk) -> None:
     """Make a first instance if there is none, and say what to do next."""
     settings = desk.settings
     async with desk.stores() as stores:
-        if settings.fleet is not None:
-            await stores.fleet.apply(load(settings.fleet, stores.vault), desk.who)
         plan = await first_instance(stores, INSTANCE, desk.who)
     url = settings.shown_url
     if desk.screen.json:
