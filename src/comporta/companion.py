@@ -51,7 +51,8 @@ class Companion:
                 _log.error("dispatch.not_started", error=str(error))
             else:
                 code = await self._process.wait()
-                _log.error("dispatch.ended", exit_code=code, pid=self._process.pid)
+                say = _log.error if code else _log.info
+                say("dispatch.ended", exit_code=code, pid=self._process.pid)
             await asyncio.sleep(RESTART_S)
 
     async def _start(self) -> Process:
