@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
-from tests.docs.pages import DOCS, ROOT, both, fences, name_of, text_of
+from tests.docs.pages import DOCS, ROOT, both, fences, name_of
 
 from comporta.destinations.signing import key_of, signature
 from comporta.fleet.parse import parse
@@ -244,9 +244,3 @@ def test_a_backup_made_while_the_stores_are_open_has_the_fleet_and_opens_its_sec
     exported = comporta(target, "export", "--reveal")
     assert exported == comporta(data, "export", "--reveal")
     assert "a-secret-of-api" in exported
-
-
-def test_the_backup_copies_the_ledger_before_the_log() -> None:
-    script = fences(DOCS / "operating.md", "python")[0]
-    assert script.index('"ledger.db"') < script.index('"log.db"')
-    assert "copy the ledger before the log" in text_of(DOCS / "operating.md").replace("\n", " ")
