@@ -38,13 +38,21 @@ Take = Callable[[bytes, RawHeaders, bytes, Answer], bool]
 class _Taken:
     """A request on the short way: to uvicorn, a cycle that is not complete yet."""
 
-    __slots__ = ("body", "disconnected", "keep_alive", "parts", "response_complete", "seen")
+    __slots__ = (
+        "body",
+        "disconnected",
+        "keep_alive",
+        "parts",
+        "response_complete",
+        "seen",
+        "version",
+    )
 
-    def __init__(self, keep_alive: bool) -> None:
+    def __init__(self, version: str, keep_alive: bool) -> None:
         self.parts: list[bytes] = []
         self.body = b""
         self.seen: tuple[bytes, Any, bool] = (b"", None, False)
-        self.keep_alive = keep_alive
+        self.version, self.keep_alive = version, keep_alive
         self.response_complete = self.disconnected = False
 
     @property
@@ -124,9 +132,9 @@ class WebhookProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + self.body_timeout_s
         self._head_bytes = -1
         if self._is_plain():
-            self.cycle = self._taken = _Taken(  # type: ignore[assignment]
-                self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
-            )
+            version = self.parser.get_http_version()
+            keep_alive = version == "1.1" and self.parser.should_keep_alive()
+            self.cycle = self._taken = _Taken(version, keep_alive)  # type: ignore[assignment]
         else:
             self._taken = None
             self._as_usual(self.url, self.headers, self.expect_100_continue)
@@ -160,6 +168,7 @@ class WebhookProtocol(HttpToolsProtocol):
         return (
             self.url.startswith(_PATH)
             and (self.cycle is None or self.cycle.response_complete)
+            and (self.flow is None or not self.flow.write_paused)  # the long way waits
             and 0 < len(length) < 7  # noqa: PLR2004  (digits)
             and length.isdigit()
             and int(length) <= SHORT_BODY_BYTES_MAX
@@ -196,22 +205,22 @@ class WebhookProtocol(HttpToolsProtocol):
     def _long_way(self, taken: _Taken) -> None:
         """Give a request that was not accepted to the ASGI application, as if it had just come."""
         parsing = (self.url, self.headers, self.expect_100_continue)
+        latest: Any = self.cycle
         taken.response_complete = True
         self.cycle = None  # type: ignore[assignment]
-        self._as_usual(*taken.seen, keep_alive=taken.keep_alive)
+        self._as_usual(*taken.seen)
         cycle = self.cycle
+        # The parser may be at a later request by now, and so may be what it says.
+        cycle.scope["method"], cycle.scope["http_version"] = "POST", taken.version
+        cycle.keep_alive = taken.keep_alive
+        if latest is not taken:
+            self.cycle = latest
         cycle.body += taken.body
         cycle.more_body = False
         cycle.message_event.set()
         self.url, self.headers, self.expect_100_continue = parsing
 
-    def _as_usual(
-        self,
-        url: bytes,
-        headers: list[tuple[bytes, bytes]],
-        expects_100: bool,
-        keep_alive: bool | None = None,
-    ) -> None:
+    def _as_usual(self, url: bytes, headers: list[tuple[bytes, bytes]], expects_100: bool) -> None:
         """Uvicorn's own way, from the beginning of the request."""
         if self.flow is None:
             self.flow = FlowControl(self.transport)
@@ -222,8 +231,6 @@ class WebhookProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects_100
         self.headers.extend(headers)
         super().on_headers_complete()
-        if keep_alive is False:
-            self.cycle.keep_alive = False
 
 
 class _Sweep:
