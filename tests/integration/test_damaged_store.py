@@ -48,7 +48,11 @@ def test_a_damaged_log_refuses_events_and_works_again_once_it_is_put_aside(
     damage(gateway, "log.db")
     numbers = iter(range(100, 200))
     wait_for("it is noticed", lambda: send(gateway, next(numbers)).status == 503)
-    assert send(gateway, 200).json["type"] == "/problems/cannot-store"
+    answer = send(gateway, 200)
+    assert answer.json["type"] == "/problems/cannot-store"
+    assert b"log.db" not in answer.body, "files of this machine are nothing for a stranger"
+    kept = wait_for("it is kept, with its reason", lambda: gateway.command("rejected"))
+    assert "log.db is damaged" in kept[0]["reason"]
     assert gateway.get("/readyz").status == 503
     assert gateway.get("/livez").status == 200
     put_aside(gateway, "log.db")
@@ -56,6 +60,25 @@ def test_a_damaged_log_refuses_events_and_works_again_once_it_is_put_aside(
     assert [send(gateway, number).status for number in range(500, 510)] == [200] * 10
     after = {b'{"event":"message_created","n":%d}' % number for number in range(500, 510)}
     wait_for("they arrive", lambda: after <= set(crm.bodies()))
+    assert "store.failed" in gateway.log
+    assert "store.recovered" in gateway.log
+
+
+def test_a_log_that_was_damaged_before_the_start_is_red_from_the_start(gateway: Gateway) -> None:
+    gateway.stop()
+    damage(gateway, "log.db")
+    gateway.launch()
+
+    def asked() -> int:
+        try:
+            return gateway.get("/readyz").status
+        except OSError:
+            return 0
+
+    assert wait_for("it answers", asked) == 503
+    put_aside(gateway, "log.db")
+    wait_for("it is ready", lambda: gateway.get("/readyz").status == 200)
+    assert send(gateway, 700).status == 200
 
 
 def test_a_damaged_ledger_stops_no_intake(gateway: Gateway) -> None:
