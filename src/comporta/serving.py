@@ -102,9 +102,10 @@ class WebhookProtocol(HttpToolsProtocol):
             self.end(_TOO_SLOW)
 
     def end(self, status: bytes) -> None:
-        """Answer with no more than a status, and close."""
-        head = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
-        self.transport.write(head)
+        """Answer with no more than a status, unless an answer is under way; and close."""
+        if not getattr(self.cycle, "response_started", False):
+            head = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
+            self.transport.write(head)
         self.transport.close()
 
     # Parser callbacks

@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from tests.bench import e2e, ingest
+from tests.bench import e2e, ingest, soak
 from tests.bench.figures import Results, aims
 from tests.bench.servers import contestants
 
+SOAK_RATE = 2000.0
 NAMES = {
     "empty": "empty ASGI handler",
     "comporta": "Comporta, durable",
@@ -33,6 +34,9 @@ def main() -> None:
     options = _options()
     errors = Console(stderr=True)
     with TemporaryDirectory(prefix="comporta-bench-") as name:
+        if options.soak:
+            _soak(options.soak, Path(name), errors)
+            return
         results = _measure(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
     if options.json:
         found = {"results": results, "aims": aims(results)}
@@ -48,7 +52,21 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--only", choices=["ingest", "e2e"], help="measure one half")
+    parser.add_argument(
+        "--soak", type=int, metavar="EVENTS", help="watch the memory over so many events instead"
+    )
     return parser.parse_args()
+
+
+def _soak(events: int, folder: Path, console: Console) -> None:
+    rows, summary, arrived = soak.measure(events, SOAK_RATE, folder, console.print)
+    table = _table("Memory of one worker and its dispatch", "events", "MB")
+    for row in rows:
+        table.add_row(f"{row.events:,}", f"{row.memory_mb:.0f}")
+    out = Console()
+    out.print(table)
+    out.print(f"accepted {summary.accepted:,}, arrived {arrived:,}, {summary.rate_per_s:,.0f}/s")
+    out.print(f"memory: {'flat' if soak.is_flat(rows) else 'growing'}")
 
 
 def _measure(options: argparse.Namespace, folder: Path, say: ingest.Say) -> Results:

@@ -43,24 +43,29 @@ def measure(
 ) -> EndToEndRow:
     """One simulation, and the wait until everything that was acknowledged has arrived."""
     port = free_port()
-    instances = (
-        _INSTANCE.format(number=number, token=TOKEN, secret=SECRET) for number in range(CHATWOOTS)
-    )
-    fleet = "".join(instances) + _ROUTE.format(port=port)
     sink = [sys.executable, "-m", "tests.bench.sink", str(port)]
     with (
         process(sink, port, folder / f"sink-{port}.log"),
-        comporta(f"e2e-{port}", folder, fleet, workers) as gateway,
+        comporta(f"e2e-{port}", folder, fleet(port), workers) as gateway,
     ):
         speed = f"{rate:,.0f} events a second" if rate else "as fast as it goes"
         say(f"end to end, {speed}, workers: {workers}")
         began = time.monotonic()
-        summary = run_simulation(_plan(gateway, rate, seconds))
-        report, ended = _wait_for_all(port, summary.accepted)
+        summary = run_simulation(plan(gateway, rate, seconds))
+        report, ended = wait_for_all(port, summary.accepted)
         return _row(workers, rate, summary, report, ended - began, memory_mb(gateway))
 
 
-def _plan(gateway: Server, rate: float, seconds: float) -> SimulationPlan:
+def fleet(port: int) -> str:
+    """A fleet file: the Chatwoots, and a sink at `port` for all they send."""
+    instances = (
+        _INSTANCE.format(number=number, token=TOKEN, secret=SECRET) for number in range(CHATWOOTS)
+    )
+    return "".join(instances) + _ROUTE.format(port=port)
+
+
+def plan(gateway: Server, rate: float, seconds: float) -> SimulationPlan:
+    """What the Chatwoots send."""
     chatwoots = tuple(
         SimulatedChatwoot(
             f"bench-{number}", SourceKind.ACCOUNT, f"{gateway.url}-{number}", secret=SECRET
@@ -70,7 +75,7 @@ def _plan(gateway: Server, rate: float, seconds: float) -> SimulationPlan:
     return SimulationPlan(chatwoots, rate_per_s=rate, duration_s=seconds)
 
 
-def _wait_for_all(port: int, accepted: int) -> tuple[dict[str, Any], float]:
+def wait_for_all(port: int, accepted: int) -> tuple[dict[str, Any], float]:
     """The sink's report and when its number of events last rose (monotonic seconds)."""
     deadline = time.monotonic() + SETTLE_S
     unique, risen = -1, time.monotonic()

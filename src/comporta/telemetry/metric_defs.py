@@ -83,7 +83,7 @@ ACCEPTED_BYTES = MetricDef(
 ACK_SECONDS = MetricDef(
     "comporta_ack_seconds",
     Kind.HISTOGRAM,
-    "From the first byte of a webhook call to its acknowledgement, durable write included.",
+    "From a whole webhook call to its acknowledgement, durable write included.",
     buckets=FAST_S,
 )
 REQUESTS_REFUSED = MetricDef(

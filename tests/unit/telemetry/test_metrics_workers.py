@@ -24,7 +24,7 @@ from comporta.telemetry.tally import Tally
 logs.configure("info", json=True)
 tally = Tally()
 tally.partitions_owned.set(4)
-metrics = Metrics(tally, prepare(Path("metrics")))
+metrics = Metrics(tally, prepare(Path("metrics"), os.getppid()))
 
 
 async def app(scope, receive, send):
