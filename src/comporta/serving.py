@@ -103,7 +103,9 @@ class WebhookProtocol(HttpToolsProtocol):
 
     def end(self, status: bytes) -> None:
         """Answer with no more than a status, unless an answer is under way; and close."""
-        if not getattr(self.cycle, "response_started", False):
+        cycle = self.cycle
+        answering = getattr(cycle, "response_started", False) and not cycle.response_complete
+        if not answering:
             head = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
             self.transport.write(head)
         self.transport.close()
