@@ -1,7 +1,6 @@
 """What ingest reads off a request before its body: one pass over the headers, decoding few."""
 
 import base64
-import binascii
 from collections.abc import Iterable
 from urllib.parse import parse_qs
 
@@ -10,6 +9,8 @@ from comporta.domain.event import Headers
 TOKEN_CHARS_MAX = 512
 KEPT_HEADERS_MAX = 24
 HEADER_CHARS_MAX = 1024
+DIGITS_MAX = 20
+"""Of a length; Python refuses to read thousands of them."""
 _OURS = b"x-chatwoot-"
 _KEPT = frozenset((b"content-type", b"traceparent", b"tracestate"))
 _ASKED = frozenset((b"authorization", b"content-length", b"content-encoding", b"accept-language"))
@@ -41,7 +42,8 @@ class Request:
     def content_length(self) -> int:
         """As announced; 0 if it is not."""
         value = self._seen.get(b"content-length", "")
-        return int(value) if value.isascii() and value.isdigit() else 0
+        is_number = value.isascii() and value.isdigit() and len(value) <= DIGITS_MAX
+        return int(value) if is_number else 0
 
     @property
     def is_json(self) -> bool:
@@ -57,7 +59,7 @@ class Request:
         """The token that the caller shows: in the path, in `Authorization`, or in the query."""
         token = path[9:].rstrip("/") or self._authorization_token()
         if not token and b"token=" in query:
-            token = parse_qs(query.decode("latin-1"), max_num_fields=32).get("token", [""])[0]
+            token = _token_in(query)
         return token[: TOKEN_CHARS_MAX + 1]
 
     def _authorization_token(self) -> str:
@@ -68,7 +70,14 @@ class Request:
         if scheme == "basic":
             try:
                 pair = base64.b64decode(credentials.strip(), validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # of any kind: not ASCII, not base64, not UTF-8
                 return ""
             return pair.partition(":")[2]
+        return ""
+
+
+def _token_in(query: bytes) -> str:
+    try:
+        return parse_qs(query.decode("latin-1"), max_num_fields=32).get("token", [""])[0]
+    except ValueError:  # too many fields
         return ""
