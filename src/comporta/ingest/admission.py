@@ -25,6 +25,7 @@ class Admission:
     def __init__(self, bytes_max: int, pending_bytes: Callable[[], int]) -> None:
         self._bytes_max, self._pending_bytes = bytes_max, pending_bytes
         self._reserved = 0
+        self._turn = asyncio.Lock()
 
     @property
     def full(self) -> bool:
@@ -42,10 +43,11 @@ class Admission:
 
     @asynccontextmanager
     async def reserve(self, size: int) -> AsyncIterator[None]:
-        """Room for a large body of `size` bytes, while it is being read."""
-        while self._reserved and self._reserved + size > self._bytes_max:
-            await asyncio.sleep(ROOM_POLL_S)
-        self._reserved += size
+        """Room for a large body of `size` bytes, while it is being read; in order of asking."""
+        async with self._turn:  # or smaller ones would slip past a large one for ever
+            while self._reserved and self._reserved + size > self._bytes_max:
+                await asyncio.sleep(ROOM_POLL_S)
+            self._reserved += size
         try:
             yield
         finally:
