@@ -2,13 +2,21 @@
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import apsw
 import pytest
 
 from comporta.ingest import rejected
-from comporta.ingest.rejected import WAITING_MAX, RejectedRing, masked, masked_path
-from comporta.state.port import Rejected
+from comporta.ingest.rejected import (
+    HEADERS_MAX,
+    VALUE_CHARS_MAX,
+    WAITING_MAX,
+    RejectedRing,
+    masked,
+    masked_path,
+)
+from comporta.state.port import Rejected, State
 from comporta.state.sqlite import SqliteState
 
 
@@ -79,3 +87,28 @@ def test_what_comes_faster_than_it_is_kept_is_bounded(
 
     kept = asyncio.run(run())
     assert [one.at_ms for one in kept] == list(range(WAITING_MAX + 49, 49, -1))
+
+
+def test_a_ring_that_is_switched_off_keeps_nothing() -> None:
+    ring = RejectedRing(cast("State", None), 0)
+    ring.add(row())
+    asyncio.run(ring.flush())  # asks nobody
+
+
+def test_what_is_kept_of_a_request_is_bounded() -> None:
+    kept = masked([(b"n" * 1000, b"v" * 1000)] * 1000)
+    assert len(kept) == HEADERS_MAX
+    assert {len(part) for pair in kept for part in pair} == {VALUE_CHARS_MAX}
+
+
+@pytest.mark.parametrize(
+    "name", [b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api_access_token"]
+)
+def test_headers_that_carry_secrets_are_masked(name: bytes) -> None:
+    assert masked([(name, b"hush")]) == ((name.decode(), "***"),)
+
+
+@pytest.mark.parametrize("path", ["/webhook/hush", "/webhook/hush/", "//webhook/hush/more"])
+def test_a_token_in_the_path_is_masked(path: str) -> None:
+    assert "hush" not in masked_path(path)
+    assert masked_path(path) == "/webhook/***"
