@@ -44,7 +44,7 @@ from comporta.ledger.sql import blocks
 
 SQL = blocks("sqlite")
 JOBS_A_GROUP = 32
-PAGE_BYTES = 8 * 1024
+PAGE_BYTES = 4 * 1024
 P = ParamSpec("P")
 T = TypeVar("T")
 Job = Callable[[apsw.Connection], object]

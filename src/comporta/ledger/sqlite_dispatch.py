@@ -6,6 +6,7 @@ named in the answer: its new owner has it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from zlib import crc32
 
 import apsw
 import msgspec
@@ -152,6 +153,9 @@ class _Scribe:
         """The earlier event that this one repeats. Its keys are kept in any case."""
         record = event.record
         original: int | None = None
+        # Keys are random, and each would touch a page of its own; so they lie together by what
+        # the event is about, which a repeat shares.
+        place = crc32(f"{record.source_id}{record.subject}".encode()).to_bytes(4, "big")
         for key in keys_of(
             record.source_id,
             record.event_type,
@@ -159,11 +163,12 @@ class _Scribe:
             record.body,
             self._window_s,
         ):
-            found = one(self._cursor, SQL["seen"], (self._bucket, self._bucket - 1, key.key))[0]
+            stored = place + key.key
+            found = one(self._cursor, SQL["seen"], (self._bucket, self._bucket - 1, stored))[0]
             if found is not None and self._now_ms - millis_of(found) <= key.window_s * 1000:
                 original = found
             else:
-                self._cursor.execute(SQL["see"], (self._bucket, key.key, event_id))
+                self._cursor.execute(SQL["see"], (self._bucket, stored, event_id))
         return original
 
 

@@ -67,7 +67,8 @@ CREATE TABLE attempts (
   PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- What repeats are found by (comporta.domain.dedupe). A bucket is a window long.
+-- What repeats are found by (comporta.domain.dedupe), after four bytes that keep together what
+-- belongs together. A bucket is a window long.
 CREATE TABLE seen (
   bucket   INTEGER NOT NULL,
   key      BLOB    NOT NULL,
