@@ -208,6 +208,32 @@ def test_what_is_under_way_is_finished_before_it_is_handed_over() -> None:
     assert second.owned == stopped
 
 
+def test_what_is_leaving_already_counts_when_one_more_worker_comes() -> None:
+    house = House("a")
+    house.beat()
+    (first,) = house.workers
+    first.busy = set(range(COUNT))
+    for name, leaving in (("b", 3), ("c", 4)):
+        house.workers.append(house.add(name))
+        house.beat(2)
+        assert [*first.lanes.values()].count("stopped") == leaving
+    first.busy.clear()
+    house.beat(3)
+    assert house.shares() == [1, 3, 3], "nobody has more than a fair share, rounded up"
+
+
+def test_a_lease_of_ones_own_with_another_token_is_taken_up_anew() -> None:
+    house = House("a")
+    house.beat()
+    (worker,) = house.workers
+    token = worker.partitions.tokens[2] + 5
+    house.state.leases[2] = ("a", token, house.clock.now_ms + LEASE_MS)
+    worker.partitions.positions[2] = 77
+    house.beat()
+    assert worker.partitions.tokens[2] == token
+    assert worker.partitions.positions[2] == 20, "as the ledger says"
+
+
 def test_a_partition_that_was_just_handed_over_was_claimed_back() -> None:
     house = House("a", "b")
     house.workers[0].beat()

@@ -135,3 +135,19 @@ def test_a_refused_request_was_answered_as_if_it_were_the_next_one(version: byte
         assert connection.wire.closed
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("cut", [3, 8, 18, 30])
+def test_a_refusal_while_the_next_head_arrives_leaves_that_head_whole(cut: int) -> None:
+    async def run() -> None:
+        connection = Connection()
+        first, second = request("short", 1), b"GET /last HTTP/1.1\r\nHost: other\r\n\r\n"
+        connection.arrive(first.data + second[:cut])
+        connection.answer(accepted=False)
+        connection.arrive(second[cut:])
+        await connection.turn()
+        assert connection.desk.asked == [first.said, b"GET 1.1 /last "]
+        assert dict(connection.protocol.headers)[b"host"] == b"other"
+        connection.lose()
+
+    asyncio.run(run())
