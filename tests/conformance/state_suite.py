@@ -61,6 +61,21 @@ class StateSuite:
 
         self.play(folder, story)
 
+    def test_what_a_dead_worker_left_in_the_future_holds_up_nobody_after_the_clock_was_set_back(
+        self, folder: Path
+    ) -> None:
+        async def story(state: State) -> None:
+            later_ms = NOW_MS + 600_000
+            dead = await self.take(state, "dead", now_ms=later_ms)
+            await state.beat(worker("dead", later_ms), LEASE_S)
+            alive = await state.beat(worker("new", NOW_MS), LEASE_S)
+            assert [one.id for one in alive] == ["new"]
+            won = await self.take(state, "new")
+            assert set(won) == set(range(PARTITIONS))
+            assert all(won[partition] > token for partition, token in dead.items())
+
+        self.play(folder, story)
+
     def test_a_lease_runs_out_unless_it_is_renewed_and_the_next_token_is_higher(
         self, folder: Path
     ) -> None:

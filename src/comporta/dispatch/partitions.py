@@ -18,6 +18,8 @@ from comporta.ledger.port import Claim, Ledger
 from comporta.state.port import Lease, State, WorkerRow
 
 BEATS_A_LEASE = 4
+HUNGRY_S = 0.1
+"""Pause of a worker that has less than its share: what another hands over waits for it."""
 DRAIN_POLL_S = 0.05
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +76,7 @@ class Partitions:
         self._id = me(0).id
         self._leaving: set[int] = set()
         self._draining = False
+        self._hungry = False
         self._token_floor = 0
 
     async def keep(self) -> None:
@@ -88,7 +91,8 @@ class Partitions:
                 if time.monotonic() - renewed_at > self._lease_s:
                     for partition in list(self.tokens):
                         self.lose(partition)
-            await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
+            pause_s = self._lease_s / BEATS_A_LEASE
+            await asyncio.sleep(min(pause_s, HUNGRY_S) if self._hungry else pause_s)
 
     async def drain(self, within_s: float) -> None:
         """Hand each partition over as soon as nothing of it is under way; at last, all of them."""
@@ -133,6 +137,7 @@ class Partitions:
         tokens = {lease.partition: lease.token for lease in held}
         for partition in [p for p, token in self.tokens.items() if tokens.get(p) != token]:
             self.lose(partition)
+        self._hungry = False
         if self._draining:
             return
         fair = math.ceil(self._count / max(1, len(alive)))
@@ -147,6 +152,7 @@ class Partitions:
             )
         for lease in won:
             await self._claim(lease)
+        self._hungry = len(self.tokens) < self._count // max(1, len(alive))
 
     async def _hand_over(self, fair: int) -> None:
         spare = len(self.tokens) - len(self._leaving) - fair

@@ -26,9 +26,9 @@ ON CONFLICT (id) DO UPDATE SET beat_at_ms = excluded.beat_at_ms, partitions = ex
 _RENEW = "UPDATE leases SET expires_at_ms = ? WHERE worker_id = ? AND expires_at_ms >= ?"
 _ALIVE = """
 SELECT id, pid, started_at_ms, beat_at_ms, partitions FROM workers
-WHERE beat_at_ms >= ? ORDER BY started_at_ms, id
+WHERE beat_at_ms BETWEEN ? AND ? ORDER BY started_at_ms, id
 """
-_BURY = "DELETE FROM workers WHERE beat_at_ms < ?"
+_BURY = "DELETE FROM workers WHERE beat_at_ms NOT BETWEEN ? AND ?"
 _TAKEN = "SELECT partition, token, expires_at_ms FROM leases"
 _TAKE = """
 INSERT INTO leases (partition, worker_id, token, expires_at_ms) VALUES (?, ?, ?, ?)
@@ -82,8 +82,9 @@ class SqliteState:
                 row = (worker.id, worker.pid, worker.started_at_ms, now_ms, worker.partitions)
                 connection.execute(_BEAT, row)
                 connection.execute(_RENEW, (now_ms + lease_ms, worker.id, now_ms))
-                connection.execute(_BURY, (now_ms - FORGOTTEN_AFTER_LEASES * lease_ms,))
-                return _alive(connection, now_ms - lease_ms)
+                long_ago = now_ms - FORGOTTEN_AFTER_LEASES * lease_ms
+                connection.execute(_BURY, (long_ago, now_ms + lease_ms))
+                return _alive(connection, now_ms, lease_ms)
 
         return await self._store.run(step)
 
@@ -99,14 +100,17 @@ class SqliteState:
         """See the port."""
 
         def step(connection: apsw.Connection) -> list[Lease]:
+            lease_ms = int(lease_s * 1000)
             with self._gate.turn(), transaction(connection):
                 known = {p: (token, until) for p, token, until in every(connection, _TAKEN)}
-                free = [p for p in range(partitions) if p not in known or known[p][1] < now_ms]
+                # One that runs longer than a lease can was given before the clock was set back.
+                taken = range(now_ms, now_ms + 2 * lease_ms)
+                free = [p for p in range(partitions) if p not in known or known[p][1] not in taken]
                 leases = [
                     Lease(p, max(known.get(p, (0, 0))[0] + 1, now_ms, above + 1))
                     for p in free[:wanted]
                 ]
-                until_ms = now_ms + int(lease_s * 1000)
+                until_ms = now_ms + lease_ms
                 connection.executemany(
                     _TAKE, [(lease.partition, worker_id, lease.token, until_ms) for lease in leases]
                 )
@@ -141,7 +145,7 @@ class SqliteState:
 
     async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
         """See the port."""
-        return await self._store.run(lambda c: _alive(c, now_ms - int(lease_s * 1000)))
+        return await self._store.run(lambda c: _alive(c, now_ms, int(lease_s * 1000)))
 
     async def reject(self, rows: Sequence[Rejected], keep: int) -> None:
         """See the port."""
@@ -177,8 +181,10 @@ def _ready(_connection: apsw.Connection) -> None:
     """Opening the connection was all."""
 
 
-def _alive(connection: apsw.Connection, since_ms: int) -> list[WorkerRow]:
-    return [WorkerRow(*row) for row in every(connection, _ALIVE, (since_ms,))]
+def _alive(connection: apsw.Connection, now_ms: int, lease_ms: int) -> list[WorkerRow]:
+    # A beat that lies far ahead was made before the clock was set back: it says nothing.
+    span = (now_ms - lease_ms, now_ms + lease_ms)
+    return [WorkerRow(*row) for row in every(connection, _ALIVE, span)]
 
 
 def _read_rejected(values: list[Any]) -> Rejected:
