@@ -3,7 +3,7 @@
 Intake and dispatch meet in the log and nowhere else, so they need not share an interpreter: a busy
 dispatch does not make a webhook wait, and two cores are used by one worker. The companion gets its
 settings on its standard input; the end of that input, however the worker ends, tells it to
-finish.
+finish. On its standard output it gives a sign of life every second.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ import comporta
 from comporta.settings import Settings
 
 RESTART_S = 1.0
+SILENCE_S = 30.0
+"""A dispatch process that has given no sign of life for so long is ended, and started anew."""
 FAREWELL = b"."
 """Says that the worker ends in good order; without it, it was killed."""
 _ROOT = str(Path(comporta.__file__).parents[1])
@@ -50,14 +52,14 @@ class Companion:
             except OSError as error:
                 _log.error("dispatch.not_started", error=str(error))
             else:
-                code = await self._process.wait()
+                code = await _attend(self._process)
                 say = _log.error if code else _log.info
                 say("dispatch.ended", exit_code=code, pid=self._process.pid)
             await asyncio.sleep(RESTART_S)
 
     async def _start(self) -> Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _START, _ROOT, stdin=PIPE
+            sys.executable, "-c", _START, _ROOT, stdin=PIPE, stdout=PIPE
         )
         if process.stdin is not None:
             process.stdin.write(msgspec.json.encode(self._orders) + b"\n")
@@ -78,3 +80,17 @@ class Companion:
             _log.error("dispatch.killed", pid=process.pid)
             process.kill()
             await process.wait()
+
+
+async def _attend(process: Process) -> int:
+    """Wait for its end, or bring it about if it falls silent; its exit code."""
+    signs = process.stdout
+    try:
+        while signs is not None:
+            async with asyncio.timeout(SILENCE_S):
+                if not await signs.read(64):
+                    break
+    except TimeoutError:
+        _log.error("dispatch.silent", pid=process.pid, silence_s=SILENCE_S)
+        process.kill()
+    return await process.wait()

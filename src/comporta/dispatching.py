@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -31,6 +32,7 @@ from comporta.telemetry.tally import Tally
 NICENESS = 5
 PRUNE_PERIOD_S = 5.0
 PRUNE_STEP = 200
+SIGN_PERIOD_S = 1.0
 DRAIN_AFTER_CRASH_S = 2.0
 ORDERS_BYTES_MAX = 1024 * 1024
 _DAY_MS = 86_400_000
@@ -69,6 +71,7 @@ class Dispatch:
                 tasks.create_task(self._watch.run()),
                 tasks.create_task(self._metrics.run()),
                 tasks.create_task(self._prune()),
+                tasks.create_task(_give_signs_of_life()),
             ]
             await self._dispatcher.drain(await until())
             for task in background:
@@ -106,6 +109,16 @@ class Dispatch:
                 await asyncio.sleep(0)
         except StoreError as error:
             _log.error("events.not_pruned", error=str(error))
+
+
+async def _give_signs_of_life() -> None:
+    """See `comporta.companion`. A worker that does not listen is no reason to wait or to fail."""
+    out = sys.stdout.fileno()
+    os.set_blocking(out, False)
+    while True:
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(out, b".")
+        await asyncio.sleep(SIGN_PERIOD_S)
 
 
 class _End:

@@ -100,6 +100,35 @@ def test_a_dispatcher_that_does_not_end_in_time_is_killed(tmp_path: Path) -> Non
     assert [one["event"] for one in logs] == ["dispatch.killed"]
 
 
+def test_a_dispatcher_that_falls_silent_is_ended_and_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with running(Settings(data=tmp_path)) as companion:
+            first = await _process(companion)
+            state = SqliteState(tmp_path / "state.db", upkeep=False)
+            await state.open()
+
+            async def works() -> bool:
+                return bool(await state.workers(time.time_ns() // 1_000_000, 3.0))
+
+            await until("it works", works, 20)
+            await state.close()
+            monkeypatch.setattr(module, "SILENCE_S", 1.5)
+            await asyncio.sleep(1.2)  # the wait that began before with the long silence ends
+            os.kill(first, signal.SIGSTOP)
+
+            async def another() -> bool:
+                return await _process(companion) not in (0, first)
+
+            await until("another is started", another, 20)
+            monkeypatch.setattr(module, "SILENCE_S", 30.0)
+
+    with capture_logs() as logs:
+        asyncio.run(run())
+    assert [one["event"] for one in logs][:2] == ["dispatch.silent", "dispatch.ended"]
+
+
 def test_a_process_that_cannot_be_started_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
