@@ -11,6 +11,9 @@ from math import inf
 _SLEEP_S_MIN = 0.0005
 """Event loops wake with a resolution of about a millisecond; shorter sleeps are not worth it."""
 
+_SAME_S = 1e-6
+"""Times that are nearer than this are the same: a schedule is a sum of many roundings."""
+
 
 class Pacer:
     """Hands out starting times, by `time.perf_counter`: a loop's clock may be as coarse as 1 ms.
@@ -41,7 +44,7 @@ class Pacer:
         """Wait for the next slot; its time by `time.perf_counter`, or None if there are no more."""
         now = time.perf_counter()
         due_at = max(self._next_at, now - self._arrears_s_max) if self._interval_s else now
-        if self._slots_left <= 0 or due_at >= self._end_at:
+        if self._slots_left <= 0 or due_at > self._end_at - _SAME_S:
             return None
         self._slots_left -= 1
         self._next_at = due_at + self._interval_s

@@ -1,0 +1,8 @@
+"""What holds for all tests."""
+
+import signal
+
+# A shell starts what it puts into the background with SIGINT ignored, and children inherit that:
+# then no command under test would end at a Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
