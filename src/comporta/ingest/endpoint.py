@@ -154,7 +154,7 @@ async def _refuse(receive: Receive, send: Send, scope: Scope, refusal: RefusedEr
             headers.append((b"www-authenticate", b'Bearer realm="comporta", Basic'))
         case 405:
             headers.append((b"allow", b"POST"))
-        case 413:  # the rest of the body is not waited for
+        case 413:  # what remains of the body is thrown away, and the connection with it
             headers.append((b"connection", b"close"))
         case 429 | 503:
             headers.append((b"retry-after", str(RETRY_AFTER_S).encode()))
