@@ -1,5 +1,6 @@
 """Starts and stops the servers under test, each a process group, and reads their CPU time."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 START_S = 30.0
 STOP_S = 15.0
+PARTITIONS = 16
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 TOKEN = "bench-token-0123456789abcdef0123456789"
 
@@ -152,7 +155,21 @@ def comporta(
     settings = {"COMPORTA_DATA": str(data), "COMPORTA_FLEET": str(data / "fleet.toml")} | env
     more = ("--workers", str(workers)) if workers > 1 else ()
     with uvicorn(name, "comporta.asgi:app", folder, *more, **settings) as server:
+        _wait_for_dispatch(server, workers)
         yield server
+
+
+def _wait_for_dispatch(server: Server, workers: int, within_s: float = 20.0) -> None:
+    """Wait until the workers share the partitions: what is measured is not the start."""
+    deadline = time.monotonic() + within_s
+    health = server.url.partition("/webhook")[0] + "/health"
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(health, timeout=5) as answer:
+            owned = [worker["partitions"] for worker in json.load(answer)["workers"] or ()]
+        if len(owned) == workers and min(owned) > 0 and sum(owned) == PARTITIONS:
+            return
+        time.sleep(0.1)
+    raise TimeoutError("the workers do not share the partitions")
 
 
 @contextmanager
