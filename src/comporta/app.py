@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from comporta import __version__
 from comporta.companion import Companion
 from comporta.control import control_app
-from comporta.domain.fleet import Fleet, Secret
+from comporta.domain.fleet import Fleet
 from comporta.errors import ComportaError, FleetError, StoreError
 from comporta.fleet.parse import load
 from comporta.fleet.watch import FleetWatch
@@ -102,10 +102,7 @@ class Gateway:
                     task.cancel()
 
     def _compile(self, fleet: Fleet) -> None:
-        def open_secret(secret: Secret) -> str:
-            return self._stores.vault.open(secret.sealed)
-
-        self._directory = Directory(fleet, open_secret)
+        self._directory = Directory(fleet, self._stores.open_secret)
 
     async def _health(self) -> HealthInputs:
         settings, stores = self._settings, self._stores

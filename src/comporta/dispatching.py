@@ -20,7 +20,7 @@ from comporta import i18n, process
 from comporta.companion import Orders
 from comporta.dispatch.routing import Routing, compile_routing
 from comporta.dispatch.worker import Dispatcher
-from comporta.domain.fleet import Fleet, Secret
+from comporta.domain.fleet import Fleet
 from comporta.errors import ComportaError, StoreError
 from comporta.fleet.watch import FleetWatch
 from comporta.settings import Settings
@@ -78,10 +78,7 @@ class Dispatch:
                 task.cancel()
 
     def _compile(self, fleet: Fleet) -> None:
-        def open_secret(secret: Secret) -> str:
-            return self._stores.vault.open(secret.sealed)
-
-        self._routing = compile_routing(fleet, open_secret)
+        self._routing = compile_routing(fleet, self._stores.open_secret)
         self._dispatcher.fleet_changed()
 
     async def _disable(self, destination_id: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from comporta.domain.fleet import Secret
 from comporta.errors import ConfigError
 from comporta.fleet.service import FleetService
 from comporta.i18n import _
@@ -34,6 +35,10 @@ class Stores:
         )
         self.state = SqliteState(_path(settings.state_url), upkeep=upkeep)
         self.fleet = FleetService(self.ledger, self.vault)
+
+    def open_secret(self, secret: Secret) -> str:
+        """A secret of the fleet, unsealed. Raises ConfigError if another key sealed it."""
+        return self.vault.open(secret.sealed)
 
 
 @asynccontextmanager

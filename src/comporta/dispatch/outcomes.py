@@ -5,7 +5,7 @@ has it, it is kept here, whatever the disk does; a high-water mark stops new att
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -28,7 +28,7 @@ class Outcomes:
         ledger: where they go.
         tokens: the fencing tokens of the partitions that this worker owns, now.
         now_ms: the clock, Unix milliseconds.
-        settled: told about each outcome that the ledger has.
+        settled: told about the outcomes that the ledger has, once a batch.
         fenced: told about each partition that turned out to belong to another worker.
     """
 
@@ -37,7 +37,7 @@ class Outcomes:
         ledger: Ledger,
         tokens: Callable[[], Mapping[int, int]],
         now_ms: Callable[[], int],
-        settled: Callable[[Outcome], None],
+        settled: Callable[[Sequence[Outcome]], None],
         fenced: Callable[[int], None],
     ) -> None:
         self._ledger, self._tokens, self._now_ms = ledger, tokens, now_ms
@@ -89,7 +89,5 @@ class Outcomes:
                 continue
             for partition in fenced:
                 self._fenced(partition)
-            for outcome in batch:
-                if outcome.delivery.partition not in fenced:
-                    self._settled(outcome)
+            self._settled([one for one in batch if one.delivery.partition not in fenced])
             return

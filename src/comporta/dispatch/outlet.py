@@ -70,11 +70,6 @@ class Outlet:
         self._refilling = False
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def in_flight(self) -> int:
-        """Attempts under way."""
-        return self._in_flight
-
     def change(self, outbound: Outbound | None) -> None:
         """The fleet says this about the destination now; None: it is no longer in it."""
         self.outbound = outbound

@@ -7,7 +7,7 @@ lease) is logged, waited for and done again; what was acknowledged stays in the 
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 import structlog
 
@@ -133,8 +133,7 @@ class Dispatcher:
         for lane in claim.lanes:
             outlet = self._outlet(lane.key.destination_id)
             outlet.lanes.open(lane.key.partition, lane.key.lane, lane.due_at_ms)
-        for outlet in self._outlets.values():
-            outlet.pump()
+        self._pump_all()
         self._tally.partitions_owned.set(len(self._partitions.tokens))
 
     def partition_stopped(self, partition: int) -> None:
@@ -227,10 +226,16 @@ class Dispatcher:
             outlet.outbound = self._routing().outbound.get(destination_id)
         return outlet
 
-    def _settled(self, outcome: Outcome) -> None:
-        outlet = self._outlet(outcome.delivery.destination_id)
-        outlet.lanes.settled(outcome.delivery)
-        outlet.pump()
+    def _settled(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            outlet = self._outlet(outcome.delivery.destination_id)
+            outlet.lanes.settled(outcome.delivery)
+        # All of them: while too many outcomes waited, none could start anything.
+        self._pump_all()
+
+    def _pump_all(self) -> None:
+        for outlet in self._outlets.values():
+            outlet.pump()
 
     async def _watch_nudges(self) -> None:
         after = -1

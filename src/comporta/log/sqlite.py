@@ -112,7 +112,6 @@ class SqliteLog:
         self._upkeep = Upkeep(path, self._trim, durable=False, active=upkeep)
         self._reader = Reader(path, lambda: _open(path, durable=False))
         self._gate = gate_of(path)
-        self._appended = asyncio.Event()
         self._watermark: dict[int, int] = {}
         self._saved_at = 0.0
 

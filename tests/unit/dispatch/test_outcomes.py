@@ -50,7 +50,7 @@ class Stage:
             cast("Ledger", ledger),
             lambda: owned,
             lambda: 0,
-            lambda one: self.settled.append(one.delivery.id),
+            lambda some: self.settled.extend(one.delivery.id for one in some),
             self.lost.append,
         )
 
