@@ -38,6 +38,18 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
+class Ending(StrEnum):
+    """What an attempt says by itself, where no HTTP status says it."""
+
+    DONE = "done"
+    PASSING = "passing"
+    """It failed, and may succeed later."""
+    POISON = "poison"
+    """It failed because of this very event, and would fail again."""
+    DROPPED = "dropped"
+    """The receiver does not want it."""
+
+
 class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     """What one try brought.
 
@@ -50,7 +62,9 @@ class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     error: str = ""
     retry_after_s: float | None = None
     response: bytes = b""
-    """The first 20 kB of the answer's body."""
+    """The first 20 kB of the answer's body, or of the traceback of what failed on the way."""
+    ending: Ending | None = None
+    """None: the status tells."""
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
