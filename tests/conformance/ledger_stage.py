@@ -10,19 +10,19 @@ from tests.support.records import record
 
 from comporta.domain.delivery import AttemptResult, Delivery, DeliveryState, Outcome, Verdict
 from comporta.domain.event import Record
-from comporta.domain.matching import Choice
 from comporta.ledger.port import (
     LaneKey,
     Ledger,
     NewEvent,
     Recorded,
+    Target,
 )
 
 T = TypeVar("T")
 NOW_MS = 1_795_500_000_000
 WINDOW_S = 60.0
 TOKEN = 7
-CRM, BOT = Choice("rte_1", "dst_crm"), Choice("rte_2", "dst_bot")
+CRM, BOT = Target("rte_1", "dst_crm"), Target("rte_2", "dst_bot")
 LANE = 99
 KEY = LaneKey(0, "dst_crm", LANE)
 DELIVERED, DEAD = Verdict(DeliveryState.DELIVERED), Verdict(DeliveryState.DEAD, reason="HTTP 500")
@@ -33,7 +33,7 @@ def new_event(
     one: Record | None = None,
     *,
     lane: int = LANE,
-    targets: Sequence[Choice] = (CRM,),
+    targets: Sequence[Target] = (CRM,),
     learns: bool = False,
 ) -> NewEvent:
     one = one or record(body=b'{"n":%d}' % offset)

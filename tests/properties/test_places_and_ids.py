@@ -22,8 +22,8 @@ def test_a_partition_is_in_range_and_stable(instance: str, subject: str, partiti
 @pytest.mark.parametrize(
     ("instance", "subject", "partition", "lane"),
     [
-        ("ins_0123456789", "conversation:1", 4, 7903467376200064899),
-        ("ins_0123456789", "conversation:2", 2, 8580224194170761546),
+        ("ins_0123456789", "conversation:1", 4, 3291781357772676995),
+        ("ins_0123456789", "conversation:2", 2, 3968538175743373642),
         ("ins_zzzzzzzzzz", "contact:7", 10, 2291701813988422323),
         ("ins_zzzzzzzzzz", "", 5, 3786007731099364293),
     ],

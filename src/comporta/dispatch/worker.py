@@ -20,7 +20,7 @@ from comporta.dispatch.routing import Routing
 from comporta.domain.delivery import Outcome
 from comporta.domain.partitioning import lane_of
 from comporta.errors import StoreError, StoreUnavailableError
-from comporta.ledger.port import Claim, LaneKey, Ledger, NewEvent
+from comporta.ledger.port import Claim, LaneKey, Ledger, NewEvent, Target
 from comporta.log.port import Entry, Log
 from comporta.state.port import State, WorkerRow
 from comporta.telemetry.tally import Tally
@@ -211,9 +211,10 @@ class Dispatcher:
             account_id = self._accounts.get(record.source_id)
         elif self._accounts.get(record.source_id) != account_id:
             self._accounts[record.source_id], learns = account_id, True
-        targets = self._routing().routes.choose(
+        choices = self._routing().routes.choose(
             record.instance_id, record.event_type, lambda: fields_of(record.body)
         )
+        targets = tuple(Target(one.route_id, one.destination_id) for one in choices)
         lane = lane_of(record.instance_id, account_id, record.subject)
         return NewEvent(entry.offset, record, account_id, lane, targets, learns)
 

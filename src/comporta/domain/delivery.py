@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from comporta.domain.backoff import next_wait_s
+from comporta.domain.classes import EventClass
 from comporta.domain.event import Headers
 
 
@@ -36,6 +37,9 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """Of the event, Unix milliseconds."""
     headers: Headers
     body: bytes
+    event_class: EventClass = EventClass.ORDERED
+    tried_at_ms: int = 0
+    """When the first attempt of the present run of the schedule began; 0: not tried yet."""
 
 
 class Ending(StrEnum):

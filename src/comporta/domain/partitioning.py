@@ -7,6 +7,9 @@ count for the lane, where what is missing can be filled in from the source's oth
 
 from hashlib import blake2b
 
+BULK = 1 << 62
+"""Set in the number of the lanes that redrives and replays go through."""
+
 
 def partition_of(instance_id: str, subject: str, partitions: int) -> int:
     """0 ≤ result < `partitions`; the same on every machine and in every version."""
@@ -15,7 +18,15 @@ def partition_of(instance_id: str, subject: str, partitions: int) -> int:
 
 
 def lane_of(instance_id: str, account_id: int | None, subject: str) -> int:
-    """The lane's number (63 bits) within a destination; two lanes never share one in practice."""
+    """The lane's number (62 bits) within a destination; two lanes never share one in practice."""
     account = "" if account_id is None else account_id
     digest = blake2b(f"{instance_id}\0{account}\0{subject}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    return (int.from_bytes(digest, "big") >> 1) & ~BULK
+
+
+def bulk_lane(lane: int) -> int:
+    """The lane beside a lane: what is put back or repeated has an order of its own there.
+
+    So it holds up nobody's live events, not even those of its own conversation.
+    """
+    return lane | BULK

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import msgspec
 
+from comporta.domain.classes import EventClass
 from comporta.domain.delivery import Delivery, DeliveryState, Outcome
 from comporta.domain.event import Headers, Record
 from comporta.domain.fleet import Fleet
-from comporta.domain.matching import Choice
 
 
 class LaneKey(msgspec.Struct, frozen=True, order=True):
@@ -28,6 +28,8 @@ class OpenLane(msgspec.Struct, frozen=True, gc=False):
 
     key: LaneKey
     due_at_ms: int
+    instance_id: str = ""
+    """Whose events these are: dispatch is fair between instances."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -38,6 +40,16 @@ class Claim(msgspec.Struct, frozen=True):
     lanes: tuple[OpenLane, ...]
 
 
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """One destination of an event."""
+
+    route_id: str
+    destination_id: str
+    event_class: EventClass = EventClass.ORDERED
+    error: str = ""
+    """Why the route could not be applied to this event: the delivery is dead from the start."""
+
+
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """A log entry, ready to be recorded: where it stands, who it is for."""
 
@@ -45,9 +57,16 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     record: Record
     account_id: int | None
     lane: int
-    targets: tuple[Choice, ...]
+    targets: tuple[Target, ...]
     learns_account: bool = False
     """The event names an account that is not known of its source yet."""
+
+
+class Superseded(msgspec.Struct, frozen=True, gc=False):
+    """A conflated delivery that is discarded now, for a newer one says all that it said."""
+
+    key: LaneKey
+    delivery_id: int
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -55,6 +74,8 @@ class Recorded(msgspec.Struct, frozen=True):
 
     deliveries: tuple[Delivery, ...]
     duplicates: int
+    superseded: tuple[Superseded, ...] = ()
+    """Deliveries that were waiting, and whose place a newer one of their lane has taken."""
     fenced: frozenset[int] = frozenset()
     """Partitions that have a new owner: nothing of theirs was recorded."""
 

@@ -60,7 +60,7 @@ def record(
         if partition not in fenced and event.offset > scribe.offsets[partition]:
             scribe.take(event)
     scribe.write()
-    return Recorded(tuple(scribe.deliveries), scribe.duplicates, fenced)
+    return Recorded(tuple(scribe.deliveries), scribe.duplicates, fenced=fenced)
 
 
 class _Scribe:
