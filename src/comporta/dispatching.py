@@ -18,6 +18,7 @@ import uvloop
 
 from comporta import i18n, process
 from comporta.companion import Orders
+from comporta.destinations.http import HttpSender
 from comporta.dispatch.routing import Routing, compile_routing
 from comporta.dispatch.worker import Dispatcher
 from comporta.domain.fleet import Fleet
@@ -45,6 +46,7 @@ class Dispatch:
     def __init__(self, settings: Settings, orders: Orders, stores: Stores, tally: Tally) -> None:
         self._settings, self._stores = settings, stores
         self._routing: Routing
+        self._sender = HttpSender()
         self._watch = FleetWatch(stores.ledger, self._compile)
         self._dispatcher = Dispatcher(
             log=stores.log,
@@ -64,7 +66,14 @@ class Dispatch:
 
         A defect ends the process, with a traceback in the log, and it is started anew.
         """
-        await self._watch.load()
+        await self._sender.open()
+        try:
+            await self._watch.load()
+            await self._work(until)
+        finally:
+            await self._sender.close()
+
+    async def _work(self, until: Callable[[], Awaitable[float]]) -> None:
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(self._dispatcher.run()),
@@ -78,7 +87,7 @@ class Dispatch:
                 task.cancel()
 
     def _compile(self, fleet: Fleet) -> None:
-        self._routing = compile_routing(fleet, self._stores.open_secret)
+        self._routing = compile_routing(fleet, self._stores.open_secret, self._sender)
         self._dispatcher.fleet_changed()
 
     async def _disable(self, destination_id: str) -> None:

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, Field(ge=0.5, le=60)] = 3.0
     """After how many seconds of silence a worker's partitions go to another one."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
-    """Attempts under way at once, for each destination and worker."""
+    """Attempts under way at once, for each destination, over all workers."""
     body_bytes_max: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 20 * 1024 * 1024
     """The largest webhook body that is accepted, in bytes."""
     pending_bytes_max: Annotated[int, Field(ge=1024, le=4 * 1024**3)] = 64 * 1024 * 1024

@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tests.support.deliveries import delivery
+from tests.support.deliveries import delivery, next_of
 
 from comporta.dispatch.lanes import Lanes
 from comporta.domain.delivery import Delivery
@@ -125,7 +125,7 @@ class LanesMachine(RuleBasedStateMachine):
 
     @rule()
     def give(self) -> None:
-        found = self.lanes.next(self.now_ms)
+        found = next_of(self.lanes, self.now_ms)
         if found is None:
             return
         place = (found.partition, found.lane)
@@ -250,7 +250,8 @@ class LanesMachine(RuleBasedStateMachine):
             assert not still, f"forgotten: {still}"
             assert len(self.lanes) == self.lanes.held == 0
             assert all(self.lanes.idle(partition) for partition in PARTITIONS)
-            assert not any((self.lanes._waiting, self.lanes._ready, self.lanes._hungry))
+            lines = (*self.lanes._ready.values(), *self.lanes._hungry.values())
+            assert not any((self.lanes._waiting, *lines))
 
     def run_dry(self) -> None:
         """All that is under way ends well, and time passes."""

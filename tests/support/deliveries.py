@@ -1,7 +1,9 @@
 """Deliveries for tests, with what matters to the test and nothing else."""
 
+from comporta.dispatch.lanes import Lanes
 from comporta.domain.delivery import Delivery
 from comporta.domain.event import Headers
+from comporta.domain.fairness import Share
 
 
 def delivery(
@@ -26,3 +28,9 @@ def delivery(
         headers=headers,
         body=body,
     )
+
+
+def next_of(lanes: Lanes, now_ms: int = 0) -> Delivery | None:
+    """The next delivery that lanes give out, of whatever share."""
+    found = (lanes.next(now_ms, share) for share in Share)
+    return next((one for one in found if one is not None), None)

@@ -51,19 +51,16 @@ class Endpoint:
 class HttpSender:
     """The client that all attempts of a worker share; open it inside a running event loop.
 
-    Args:
-        connections_max: to one destination.
+    How many connections there are is not its business: whoever sends limits what is under way.
     """
 
-    def __init__(self, connections_max: int) -> None:
-        self._connections_max = connections_max
+    def __init__(self) -> None:
         self._session: aiohttp.ClientSession
 
     async def open(self) -> None:
         """Get ready to send."""
         connector = aiohttp.TCPConnector(
             limit=0,
-            limit_per_host=self._connections_max,
             resolver=GuardedResolver(),
             ttl_dns_cache=30,
             keepalive_timeout=KEEP_ALIVE_S,

@@ -1,8 +1,9 @@
 """The lanes of one destination in one worker: who may go next. No I/O, no clock, no asyncio.
 
-A lane gives out one delivery at a time, in order. What waits for a retry, and what would not fit
-into memory, stays in the ledger only: such a lane is *open* there, and asks for a refill when it
-could go on. So memory is bounded by the number of lanes that wait, not by what waits in them.
+A lane gives out one delivery at a time, in order; instances take turns (`domain.fairness`). What
+waits for a retry, and what would not fit into memory, stays in the ledger only: such a lane is
+*open* there, and asks for a refill when it could go on. So memory is bounded by the number of lanes
+that wait, not by what waits in them.
 
     offer ──▶ queue ──▶ ready ──next──▶ busy ──finished──▶ (queue, or refill, or gone)
                                           └──postponed──▶ waits until due ──wake──▶ refill
@@ -10,34 +11,48 @@ could go on. So memory is bounded by the number of lanes that wait, not by what 
 
 import heapq
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from enum import Enum, auto
 
+from comporta.domain.classes import EventClass
 from comporta.domain.delivery import Delivery
+from comporta.domain.fairness import Rounds, Share, cost_of
+from comporta.domain.partitioning import BULK
 from comporta.ledger.port import LaneKey
 
 Place = tuple[int, int]
-"""Partition and lane number."""
+"""Partition and lane number; that of an ephemeral lane, which is in memory only, is negative."""
+
+
+class _Stand(Enum):
+    """Where a lane stands in line."""
+
+    NOWHERE = auto()
+    READY = auto()
+    HUNGRY = auto()
 
 
 class _Lane:
-    """State of one lane. Invariant: at most one of ready, busy, waiting, refilling."""
+    """State of one lane. Invariant: at most one of in line, busy, waiting, refilling."""
 
     __slots__ = (
         "busy",
         "cursor",
         "due_at_ms",
+        "instance_id",
         "more",
         "queue",
-        "queued",
         "refilling",
         "rewind",
+        "stand",
         "tail",
         "unsettled",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, instance_id: str) -> None:
+        self.instance_id = instance_id
         self.queue: deque[Delivery] = deque()
-        self.queued = False  # stands in `ready` or `hungry`
+        self.stand = _Stand.NOWHERE
         self.busy: Delivery | None = None  # that was given out; not an earlier try at it
         self.refilling = False
         self.more = False  # the ledger has open deliveries that are not in `queue`
@@ -52,67 +67,120 @@ class Lanes:
     """All lanes of a destination.
 
     Args:
-        held_max: deliveries kept in memory at the most; what is beyond stays in the ledger.
+        held_max: deliveries kept in memory at the most; what is beyond stays in the ledger. One
+            instance gets half of it, and what was put back or repeated a quarter.
     """
 
     def __init__(self, held_max: int) -> None:
         self.held = 0
         self._held_max = held_max
+        self._held_of: dict[str, int] = {}
+        self._held_bulk = 0
         self._lanes: dict[Place, _Lane] = {}
-        self._ready: deque[Place] = deque()
-        self._hungry: deque[Place] = deque()
+        self._ready: dict[Share, Rounds[Place]] = {share: Rounds() for share in Share}
+        self._hungry: dict[Share, Rounds[Place]] = {
+            share: Rounds() for share in (Share.LIVE, Share.BULK)
+        }
         self._waiting: list[tuple[int, Place]] = []
         self._stopped: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def offer(self, delivery: Delivery) -> None:
-        """A delivery that was just recorded joins the end of its lane."""
-        place = (delivery.partition, delivery.lane)
+    @property
+    def ready(self) -> int:
+        """About how many lanes have something to give out now."""
+        return sum(map(len, self._ready.values()))
+
+    def waiting(self) -> list[Share]:
+        """The shares in which something could be given out."""
+        return [share for share, rounds in self._ready.items() if rounds]
+
+    def offer(self, delivery: Delivery) -> bool:
+        """A delivery that was just recorded joins the end of its lane.
+
+        False: an ephemeral one for which there is no room. It is dropped, for nobody stores it.
+        """
+        place = _place(delivery)
+        ephemeral = place[1] < 0
         lane = self._lanes.get(place)
         if lane is None:
-            lane = self._lanes[place] = _Lane()
+            if ephemeral and not self._room(delivery.instance_id, place):
+                return False
+            lane = self._lanes[place] = _Lane(delivery.instance_id)
         if delivery.id <= lane.tail:
-            return  # a refill was faster
-        if lane.more or lane.refilling or lane.due_at_ms or self.held >= self._held_max:
+            return True  # a refill was faster
+        if lane.more or lane.refilling or lane.due_at_ms or not self._room(lane.instance_id, place):
+            if ephemeral:
+                return False
             lane.more = True
         else:
-            self._hold(lane, delivery)
+            self._hold(place, lane, delivery)
         self._settle_place(place, lane)
+        return True
 
-    def open(self, partition: int, number: int, due_at_ms: int = 0) -> None:
-        """The ledger has open deliveries in this lane; look at it, at `due_at_ms` or now."""
+    def open(self, partition: int, number: int, due_at_ms: int = 0, instance_id: str = "") -> None:
+        """The ledger has open deliveries in this lane; look at it, at `due_at_ms` or now.
+
+        What is in memory of it is forgotten: the ledger may say something else now.
+        """
         place = (partition, number)
-        lane = self._lanes.setdefault(place, _Lane())
+        lane = self._lanes.get(place)
+        if lane is None:
+            lane = self._lanes[place] = _Lane(instance_id)
+        self._release(place, lane)
         lane.more = lane.rewind = True
-        if due_at_ms and not lane.busy and not lane.queue:
+        if due_at_ms and not lane.busy:
             self._wait(place, lane, due_at_ms)
         else:
             lane.due_at_ms = 0
         self._settle_place(place, lane)
 
-    def next(self, now_ms: int) -> Delivery | None:
-        """The next delivery to attempt, or None. Its lane is busy until told otherwise."""
-        while self._ready:
-            place = self._ready.popleft()
+    def superseded(self, partition: int, number: int, delivery_id: int) -> None:
+        """A newer delivery of the lane says all that this one says: it need not go out."""
+        place = (partition, number)
+        lane = self._lanes.get(place)
+        if lane is None:
+            return
+        for delivery in lane.queue:
+            if delivery.id == delivery_id:
+                lane.queue.remove(delivery)
+                self._let_go(place, lane, 1)
+                break
+        self._settle_place(place, lane)
+
+    def next(
+        self, now_ms: int, share: Share, may: Callable[[str], bool] = lambda _instance_id: True
+    ) -> Delivery | None:
+        """The next delivery of a share to attempt, or None. Its lane is busy until told otherwise.
+
+        Args:
+            now_ms: Unix milliseconds.
+            share: which kind of traffic.
+            may: whether one more of this instance may be under way.
+        """
+        while (place := self._ready[share].pop(may)) is not None:
             lane = self._lanes.get(place)
-            if lane is None or not lane.queued:
+            if lane is None or lane.stand is not _Stand.READY:
                 continue
-            lane.queued = False
-            if place[0] in self._stopped or not lane.queue:
+            lane.stand = _Stand.NOWHERE
+            if place[0] in self._stopped:
                 continue
-            if lane.queue[0].due_at_ms > now_ms:
-                self._put_off(place, lane, lane.queue[0].due_at_ms)
+            if not lane.queue or lane.queue[0].due_at_ms > now_ms:
+                if lane.queue:
+                    self._put_off(place, lane, lane.queue[0].due_at_ms)
+                self._settle_place(place, lane)
                 continue
             delivery = lane.queue.popleft()
-            self.held -= 1
-            lane.busy = lane.unsettled[delivery.id] = delivery
+            self._let_go(place, lane, 1)
+            lane.busy = delivery
+            if place[1] >= 0:
+                lane.unsettled[delivery.id] = delivery
             return delivery
         return None
 
     def finished(self, delivery: Delivery) -> None:
-        """It came to an end: delivered or dead. The lane goes on with the next."""
+        """It came to an end: delivered, dead or discarded. The lane goes on with the next."""
         place, lane = self._of(delivery)
         if lane is not None and lane.busy is delivery:
             lane.busy = None
@@ -149,19 +217,26 @@ class Lanes:
     def hungry(self, destination_id: str, lanes_max: int) -> dict[LaneKey, int]:
         """Up to `lanes_max` lanes that want a refill, and after which id; then call `refilled`."""
         wanted: dict[LaneKey, int] = {}
-        while self._hungry and len(wanted) < lanes_max and self.held < self._held_max:
-            place = self._hungry.popleft()
-            lane = self._lanes.get(place)
-            if lane is None or not lane.queued:
-                continue
-            lane.queued = False
-            if place[0] in self._stopped or not lane.more or lane.unsettled or lane.queue:
-                continue
-            lane.refilling, lane.more = True, False
-            if lane.rewind:
-                lane.rewind, lane.cursor = False, 0
-            wanted[LaneKey(place[0], destination_id, place[1])] = lane.cursor
+        for share, rounds in self._hungry.items():
+            while len(wanted) < lanes_max and self.held < self._held_max:
+                if share is Share.BULK and self._held_bulk >= self._held_max // 4:
+                    break
+                place = rounds.pop(self._has_room)
+                if place is None:
+                    break
+                lane = self._lanes.get(place)
+                if lane is not None and lane.stand is _Stand.HUNGRY:
+                    self._ask(LaneKey(place[0], destination_id, place[1]), lane, wanted)
         return wanted
+
+    def _ask(self, key: LaneKey, lane: _Lane, wanted: dict[LaneKey, int]) -> None:
+        lane.stand = _Stand.NOWHERE
+        if key.partition in self._stopped or not lane.more or lane.unsettled or lane.queue:
+            return
+        lane.refilling, lane.more = True, False
+        if lane.rewind:
+            lane.rewind, lane.cursor = False, 0
+        wanted[key] = lane.cursor
 
     def refilled(
         self, asked: Collection[LaneKey], found: Iterable[Delivery], each_max: int
@@ -171,10 +246,12 @@ class Lanes:
         for delivery in found:
             place, lane = self._of(delivery)
             counts[place] = counts.get(place, 0) + 1
-            if lane is None or not lane.refilling:
+            # Reopened meanwhile: what was read is older than what somebody changed.
+            if lane is None or not lane.refilling or lane.rewind:
                 continue
+            lane.instance_id = delivery.instance_id
             if self.held < self._held_max:
-                self._hold(lane, delivery)
+                self._hold(place, lane, delivery)
             else:
                 lane.more = True
         for key in asked:
@@ -201,29 +278,54 @@ class Lanes:
         """Forget this partition: its new owner has it."""
         self._stopped.discard(partition)
         for place in [place for place in self._lanes if place[0] == partition]:
-            self._release(self._lanes.pop(place))
+            self._release(place, self._lanes.pop(place))
         # What is left behind here would be taken for the lanes of a partition that is won again.
-        self._ready = deque(place for place in self._ready if place[0] != partition)
-        self._hungry = deque(place for place in self._hungry if place[0] != partition)
+        for rounds in (*self._ready.values(), *self._hungry.values()):
+            rounds.keep(lambda place: place[0] != partition)
         self._waiting = [entry for entry in self._waiting if entry[1][0] != partition]
         heapq.heapify(self._waiting)
 
     def _of(self, delivery: Delivery) -> tuple[Place, _Lane | None]:
-        place = (delivery.partition, delivery.lane)
+        place = _place(delivery)
         return place, self._lanes.get(place)
 
-    def _hold(self, lane: _Lane, delivery: Delivery) -> None:
+    # Memory
+
+    def _room(self, instance_id: str, place: Place) -> bool:
+        bulk = place[1] >= 0 and place[1] & BULK
+        if bulk and self._held_bulk >= self._held_max // 4:
+            return False
+        return self.held < self._held_max and self._has_room(instance_id)
+
+    def _has_room(self, instance_id: str) -> bool:
+        return self._held_of.get(instance_id, 0) < (self._held_max + 1) // 2
+
+    def _hold(self, place: Place, lane: _Lane, delivery: Delivery) -> None:
         lane.queue.append(delivery)
         lane.tail = max(lane.tail, delivery.id)
-        self.held += 1
+        self._let_go(place, lane, -1)
 
-    def _release(self, lane: _Lane) -> None:
-        self.held -= len(lane.queue)
-        lane.queue.clear()
+    def _release(self, place: Place, lane: _Lane) -> None:
+        if lane.queue:
+            self._let_go(place, lane, len(lane.queue))
+            lane.queue.clear()
+
+    def _let_go(self, place: Place, lane: _Lane, count: int) -> None:
+        """So many deliveries of the lane are in memory no more; a negative count: are, now."""
+        self.held -= count
+        if place[1] >= 0 and place[1] & BULK:
+            self._held_bulk -= count
+        left = self._held_of.get(lane.instance_id, 0) - count
+        if left:
+            self._held_of[lane.instance_id] = left
+        else:
+            self._held_of.pop(lane.instance_id, None)
+
+    # Standing in line
 
     def _put_off(self, place: Place, lane: _Lane, due_at_ms: int) -> None:
         """Wait with nothing in memory: the ledger has it all, and others need the room."""
-        self._release(lane)
+        self._release(place, lane)
         lane.more = lane.rewind = True
         self._wait(place, lane, due_at_ms)
 
@@ -233,15 +335,32 @@ class Lanes:
 
     def _settle_place(self, place: Place, lane: _Lane) -> None:
         """Put the lane where it belongs now; forget it if nothing is left of it."""
-        if lane.queued or lane.busy or lane.refilling or lane.due_at_ms:
-            return
-        if lane.queue:
-            lane.queued = True
-            self._ready.append(place)
+        if lane.busy or lane.refilling or lane.due_at_ms:
+            lane.stand = _Stand.NOWHERE
+        elif lane.queue:
+            if lane.stand is not _Stand.READY:
+                lane.stand = _Stand.READY
+                head = lane.queue[0]
+                rounds = self._ready[_share(place, head)]
+                rounds.push(lane.instance_id, place, cost_of(len(head.body)))
         elif lane.unsettled:
-            return
+            lane.stand = _Stand.NOWHERE
         elif lane.more:
-            lane.queued = True
-            self._hungry.append(place)
+            if lane.stand is not _Stand.HUNGRY:
+                lane.stand = _Stand.HUNGRY
+                bulk = place[1] & BULK
+                self._hungry[Share.BULK if bulk else Share.LIVE].push(lane.instance_id, place)
         else:
             del self._lanes[place]
+
+
+def _place(delivery: Delivery) -> Place:
+    if delivery.event_class is EventClass.EPHEMERAL:
+        return (delivery.partition, -1 - delivery.lane)
+    return (delivery.partition, delivery.lane)
+
+
+def _share(place: Place, head: Delivery) -> Share:
+    if place[1] >= 0 and place[1] & BULK:
+        return Share.BULK
+    return Share.RETRY if head.attempts or head.tried_at_ms else Share.LIVE

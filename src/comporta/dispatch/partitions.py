@@ -8,7 +8,7 @@ refuses the writes of a worker whose lease has passed to another.
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -29,6 +29,10 @@ class Lanework(Protocol):
 
     def partition_won(self, claim: Claim) -> None:
         """Take up its open lanes."""
+        ...
+
+    def workers_changed(self) -> None:
+        """Workers have come or gone: what is shared among them is shared anew."""
         ...
 
     def partition_stopped(self, partition: int) -> None:
@@ -78,6 +82,7 @@ class Partitions:
         self._draining = False
         self._hungry = False
         self._token_floor = 0
+        self._rank, self._workers = 0, 1
 
     async def keep(self) -> None:
         """Renew, win and hand over, several times a lease, until cancelled."""
@@ -131,8 +136,22 @@ class Partitions:
         self._leaving.discard(partition)
         self._lanework.partition_lost(partition)
 
+    def part_of(self, total: int) -> int:
+        """This worker's part of something that all workers share evenly: at least 1."""
+        return max(1, total // self._workers + (self._rank < total % self._workers))
+
+    def _meet(self, alive: Sequence[WorkerRow]) -> None:
+        """These are the workers now, in an order that all of them see."""
+        ids = [worker.id for worker in alive]
+        known = self._rank, self._workers
+        self._workers = max(1, len(ids))
+        self._rank = ids.index(self._id) if self._id in ids else 0
+        if (self._rank, self._workers) != known:
+            self._lanework.workers_changed()
+
     async def _renew(self) -> None:
         alive = await self._state.beat(self._me(len(self.tokens)), self._lease_s)
+        self._meet(alive)
         held = await self._state.held(self._id, self._now_ms())
         tokens = {lease.partition: lease.token for lease in held}
         for partition in [p for p, token in self.tokens.items() if tokens.get(p) != token]:

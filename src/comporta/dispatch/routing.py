@@ -1,39 +1,82 @@
-"""The fleet as dispatch sees it: compiled routes, opened endpoints, names. One for each version."""
+"""The fleet as dispatch sees it: compiled routes, ways to the destinations, names.
 
-from collections.abc import Callable
+One for each version of the fleet.
+"""
+
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from comporta.destinations.http import Endpoint
+from comporta.destinations.http import Endpoint, HttpSender
 from comporta.destinations.signing import key_of
+from comporta.domain.classes import EventClass, class_of
+from comporta.domain.delivery import AttemptResult, Delivery, Patience
 from comporta.domain.fleet import Destination, Fleet, Secret
 from comporta.domain.matching import RouteTable
+
+Send = Callable[[Delivery, str], Awaitable[AttemptResult]]
+"""One attempt at a delivery, given the name of its instance. It always has a result."""
+COMBINATIONS_MAX = 10_000
+"""Remembered pairs of destination and event type; beyond that they are settled each time."""
 
 
 class Outbound(msgspec.Struct, frozen=True):
     """A destination, ready for use."""
 
     destination: Destination
-    endpoint: Endpoint
+    send: Send
+    patience: Patience
 
 
-class Routing(msgspec.Struct, frozen=True):
-    """One version of the fleet, compiled for dispatch."""
+class Routing:
+    """One version of the fleet, compiled for dispatch.
 
-    version: int
-    routes: RouteTable
-    outbound: dict[str, Outbound]
-    """Destination id → what to do with it."""
-    instances: dict[str, str]
-    """Instance id → name."""
+    Args:
+        fleet: that version.
+        outbound: destination id → what to do with it.
+    """
+
+    def __init__(self, fleet: Fleet, outbound: dict[str, Outbound]) -> None:
+        self.version = fleet.version
+        self.routes = RouteTable(fleet)
+        self.outbound = outbound
+        self.instances = {instance.id: instance.name for instance in fleet.instances}
+        """Instance id → name."""
+        self._classes: dict[tuple[str, str], EventClass] = {}
+
+    def class_of(self, destination_id: str, event_type: str) -> EventClass:
+        """How an event of this type is treated on its way to this destination."""
+        key = (destination_id, event_type)
+        found = self._classes.get(key)
+        if found is None:
+            outbound = self.outbound.get(destination_id)
+            found = class_of(event_type, outbound.destination.classes if outbound else {})
+            if len(self._classes) < COMBINATIONS_MAX:
+                self._classes[key] = found
+        return found
 
 
-def compile_routing(fleet: Fleet, open_secret: Callable[[Secret], str]) -> Routing:
-    """Compile a fleet. `open_secret` unseals."""
+def compile_routing(
+    fleet: Fleet, open_secret: Callable[[Secret], str], sender: HttpSender
+) -> Routing:
+    """Compile a fleet.
+
+    Args:
+        fleet: what is compiled.
+        open_secret: unseals.
+        sender: makes attempts over HTTP.
+    """
     outbound = {}
     for destination in fleet.destinations:
-        key = key_of(open_secret(destination.secret)) if destination.secret else None
-        endpoint = Endpoint(destination.url, destination.timeout_s, key)
-        outbound[destination.id] = Outbound(destination, endpoint)
-    names = {instance.id: instance.name for instance in fleet.instances}
-    return Routing(fleet.version, RouteTable(fleet), outbound, names)
+        send = _http(destination, open_secret, sender)
+        patience = Patience(destination.retry, destination.park_s)
+        outbound[destination.id] = Outbound(destination, send, patience)
+    return Routing(fleet, outbound)
+
+
+def _http(
+    destination: Destination, open_secret: Callable[[Secret], str], sender: HttpSender
+) -> Send:
+    key = key_of(open_secret(destination.secret)) if destination.secret else None
+    endpoint = Endpoint(destination.url, destination.timeout_s, key)
+    return lambda delivery, instance: sender.send(endpoint, delivery, instance)

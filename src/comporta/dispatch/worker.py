@@ -12,11 +12,11 @@ from collections.abc import Callable, Coroutine, Sequence
 import structlog
 
 from comporta.chatwoot.peek import fields_of
-from comporta.destinations.http import HttpSender
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.outlet import Desk, Outlet
 from comporta.dispatch.partitions import Partitions
 from comporta.dispatch.routing import Routing
+from comporta.domain.breaker import CLOSED
 from comporta.domain.delivery import Outcome
 from comporta.domain.partitioning import lane_of
 from comporta.errors import StoreError, StoreUnavailableError
@@ -33,6 +33,7 @@ REST = 1.0
 """While there is a backlog: pauses, as a multiple of the time at work."""
 PAUSE_S = 0.5
 NUDGE_PERIOD_S = 0.5
+BREAKER_PERIOD_S = 0.25
 _log = structlog.get_logger(__name__)
 
 
@@ -49,7 +50,7 @@ class Dispatcher:
         gone: called with the id of a destination that answered 410.
         pid: of the worker process that it belongs to, for people.
         lease_s: how long a partition stays with a worker that is not heard of, seconds.
-        concurrency: attempts at a time to one destination.
+        concurrency: attempts at a time to one destination, over all workers, if it says nothing.
         tally: what is counted.
     """
 
@@ -66,7 +67,8 @@ class Dispatcher:
         concurrency: int,
         tally: Tally,
     ) -> None:
-        self._log, self._ledger, self._routing, self._gone = log, ledger, routing, gone
+        self._log, self._ledger, self._state = log, ledger, state
+        self._routing, self._gone = routing, gone
         self._concurrency, self._tally = concurrency, tally
         id_, started_at_ms = f"wrk_{secrets.token_hex(5)}", _now_ms()
         self._partitions = Partitions(
@@ -84,32 +86,29 @@ class Dispatcher:
         self._outcomes = Outcomes(
             ledger, lambda: self._partitions.tokens, _now_ms, self._settled, self._partitions.lose
         )
-        self._sender = HttpSender(concurrency)
         self._desk: Desk
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await self._sender.open()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._desk = Desk(
-                    ledger=self._ledger,
-                    sender=self._sender,
-                    outcomes=self._outcomes,
-                    tasks=tasks,
-                    concurrency=self._concurrency,
-                    draw=lambda: secrets.randbelow(1_000_000) / 1_000_000,
-                    now_ms=_now_ms,
-                    instance_name=lambda id_: self._routing().instances.get(id_, id_),
-                    gone=self._gone,
-                    observe=self._observe,
-                )
-                tasks.create_task(self._partitions.keep())
-                tasks.create_task(self._take_over())
-                tasks.create_task(self._outcomes.run())
-                tasks.create_task(self._watch_nudges())
-        finally:
-            await self._sender.close()
+        async with asyncio.TaskGroup() as tasks:
+            self._desk = Desk(
+                ledger=self._ledger,
+                state=self._state,
+                outcomes=self._outcomes,
+                tasks=tasks,
+                part_of=self._partitions.part_of,
+                concurrency=self._concurrency,
+                draw=lambda: secrets.randbelow(1_000_000) / 1_000_000,
+                now_ms=_now_ms,
+                instance_name=lambda id_: self._routing().instances.get(id_, id_),
+                gone=self._gone,
+                observe=self._observe,
+            )
+            tasks.create_task(self._partitions.keep())
+            tasks.create_task(self._take_over())
+            tasks.create_task(self._outcomes.run())
+            tasks.create_task(self._watch_nudges())
+            tasks.create_task(self._watch_breakers())
 
     async def drain(self, within_s: float) -> None:
         """Start nothing new; wait for what is under way; hand everything over."""
@@ -132,9 +131,14 @@ class Dispatcher:
         self._accounts_known = False  # its last owner may have learned some
         for lane in claim.lanes:
             outlet = self._outlet(lane.key.destination_id)
-            outlet.lanes.open(lane.key.partition, lane.key.lane, lane.due_at_ms)
+            key = lane.key
+            outlet.lanes.open(key.partition, key.lane, lane.due_at_ms, lane.instance_id)
         self._pump_all()
         self._tally.partitions_owned.set(len(self._partitions.tokens))
+
+    def workers_changed(self) -> None:
+        """See `Lanework`."""
+        self.fleet_changed()
 
     def partition_stopped(self, partition: int) -> None:
         """See `Lanework`."""
@@ -196,10 +200,14 @@ class Dispatcher:
         self._tally.events_recorded.add((), len(events))
         self._tally.events_duplicate.add((), recorded.duplicates)
         touched = set()
+        for old in recorded.superseded:
+            lanes = self._outlet(old.key.destination_id).lanes
+            lanes.superseded(old.key.partition, old.key.lane, old.delivery_id)
         for delivery in recorded.deliveries:
             if self._partitions.tokens.get(delivery.partition) == tokens[delivery.partition]:
                 outlet = self._outlet(delivery.destination_id)
-                outlet.lanes.offer(delivery)
+                if not outlet.lanes.offer(delivery):
+                    outlet.drop(delivery, _now_ms())
                 touched.add(outlet)
         for outlet in touched:
             outlet.pump()
@@ -211,10 +219,18 @@ class Dispatcher:
             account_id = self._accounts.get(record.source_id)
         elif self._accounts.get(record.source_id) != account_id:
             self._accounts[record.source_id], learns = account_id, True
-        choices = self._routing().routes.choose(
+        routing = self._routing()
+        choices = routing.routes.choose(
             record.instance_id, record.event_type, lambda: fields_of(record.body)
         )
-        targets = tuple(Target(one.route_id, one.destination_id) for one in choices)
+        targets = tuple(
+            Target(
+                one.route_id,
+                one.destination_id,
+                routing.class_of(one.destination_id, record.event_type),
+            )
+            for one in choices
+        )
         lane = lane_of(record.instance_id, account_id, record.subject)
         return NewEvent(entry.offset, record, account_id, lane, targets, learns)
 
@@ -224,7 +240,7 @@ class Dispatcher:
         outlet = self._outlets.get(destination_id)
         if outlet is None:
             outlet = self._outlets[destination_id] = Outlet(destination_id, self._desk)
-            outlet.outbound = self._routing().outbound.get(destination_id)
+            outlet.change(self._routing().outbound.get(destination_id))
         return outlet
 
     def _settled(self, outcomes: Sequence[Outcome]) -> None:
@@ -247,6 +263,18 @@ class Dispatcher:
             except StoreUnavailableError as error:
                 _log.error("nudges.not_read", error=str(error))
             await asyncio.sleep(NUDGE_PERIOD_S)
+
+    async def _watch_breakers(self) -> None:
+        while True:
+            changes = {id_: outlet.valve.changes for id_, outlet in self._outlets.items()}
+            try:
+                found = await self._state.breakers()
+            except StoreUnavailableError as error:
+                _log.error("breakers.not_read", error=str(error))
+            else:
+                for id_, before in changes.items():
+                    self._outlets[id_].valve.learn(found.get(id_, CLOSED), before)
+            await asyncio.sleep(BREAKER_PERIOD_S)
 
     def _nudge(self, lanes: list[LaneKey]) -> None:
         for key in lanes:

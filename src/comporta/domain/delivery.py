@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from comporta.domain.backoff import next_wait_s
+from comporta.domain.backoff import WAIT_S_MIN, next_wait_s
 from comporta.domain.classes import EventClass
 from comporta.domain.event import Headers
 
@@ -79,6 +79,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     gone: bool = False
     """The destination answered 410: it wants nothing any more."""
+    counts: bool = True
+    """The attempt uses up one of the retry schedule."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -89,28 +91,92 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
 
 
+class Patience(msgspec.Struct, frozen=True, gc=False):
+    """How long a destination is tried for one delivery."""
+
+    waits_s: tuple[float, ...]
+    """The retry schedule: seconds to wait before attempt 2, 3, …"""
+    park_s: float
+    """How long a lane may be held up, seconds, while the destination works for others."""
+
+
+class Climate(msgspec.Struct, frozen=True, gc=False):
+    """How the destination fares otherwise."""
+
+    outage: bool = False
+    """Everything fails there: its breaker is not closed."""
+    passed_at_ms: int = 0
+    """When an attempt at it last succeeded, Unix milliseconds; 0: unknown."""
+
+
 GONE = 410
 SUCCESS = 2
 """Hundreds of a status."""
 
 
-def judge(result: AttemptResult, attempts: int, waits_s: tuple[float, ...], draw: float) -> Verdict:
+def succeeded(result: AttemptResult) -> bool:
+    """Whether the delivery was brought."""
+    if result.ending is not None:
+        return result.ending is Ending.DONE
+    return result.status is not None and result.status // 100 == SUCCESS
+
+
+def judge(
+    delivery: Delivery, result: AttemptResult, patience: Patience, climate: Climate, draw: float
+) -> Verdict:
     """Decide what follows from an attempt.
 
+    Nothing is dead-lettered before its schedule has ended because of an outage. What is given up
+    early, a poisonous event or the head of a lane that waits too long, is given up only if the
+    destination has worked for others since it was first tried.
+
     Args:
-        result: of the latest attempt.
-        attempts: made so far, this one included.
-        waits_s: the destination's retry schedule, seconds.
+        delivery: as it was before the attempt.
+        result: of the attempt.
+        patience: the destination's.
+        climate: how the destination fares otherwise.
         draw: a random number for the jitter, 0 ≤ draw < 1.
     """
-    if result.status is not None and result.status // 100 == SUCCESS:
+    if succeeded(result):
         return Verdict(DeliveryState.DELIVERED)
+    if result.ending is Ending.DROPPED:
+        return Verdict(DeliveryState.DISCARDED, reason=result.error)
     if result.status == GONE:
         # Kept open, not dead: a person decides whether the destination comes back.
         return Verdict(DeliveryState.PENDING, reason="HTTP 410", gone=True)
     reason = result.error or f"HTTP {result.status}"
-    wait_s = next_wait_s(waits_s, attempts, draw, result.retry_after_s)
+    ended_at_ms = result.started_at_ms + int(result.duration_ms)
+    tried_at_ms = delivery.tried_at_ms or result.started_at_ms
+    if delivery.tried_at_ms and not climate.outage and climate.passed_at_ms > tried_at_ms:
+        if result.ending is Ending.POISON:
+            return Verdict(DeliveryState.DEAD, reason=reason)
+        if ended_at_ms - tried_at_ms >= patience.park_s * 1000:
+            return Verdict(DeliveryState.DEAD, reason=f"held up its lane too long: {reason}")
+    return _try_again(delivery, result, patience, climate, draw, reason)
+
+
+def _try_again(  # noqa: PLR0913, PLR0917  (what `judge` has at hand)
+    delivery: Delivery,
+    result: AttemptResult,
+    patience: Patience,
+    climate: Climate,
+    draw: float,
+    reason: str,
+) -> Verdict:
+    ended_at_ms = result.started_at_ms + int(result.duration_ms)
+    tried_at_ms = delivery.tried_at_ms or result.started_at_ms
+    attempts = delivery.attempts + 1
+    if climate.outage:
+        # What fails with everything else uses up time, and no attempt.
+        if ended_at_ms - tried_at_ms >= sum(patience.waits_s) * 1000:
+            return Verdict(DeliveryState.DEAD, reason=reason)
+        attempts = min(attempts, len(patience.waits_s))
+    wait_s = next_wait_s(patience.waits_s, attempts, draw, result.retry_after_s)
     if wait_s is None:
         return Verdict(DeliveryState.DEAD, reason=reason)
-    ended_at_ms = result.started_at_ms + int(result.duration_ms)
-    return Verdict(DeliveryState.SCHEDULED, ended_at_ms + int(wait_s * 1000), reason)
+    # The lane's patience may end before the wait: it is looked at again then.
+    park_at_ms = tried_at_ms + int(patience.park_s * 1000)
+    due_at_ms = ended_at_ms + int(wait_s * 1000)
+    if result.retry_after_s is None and ended_at_ms + WAIT_S_MIN * 1000 < park_at_ms < due_at_ms:
+        due_at_ms = park_at_ms
+    return Verdict(DeliveryState.SCHEDULED, due_at_ms, reason, counts=not climate.outage)

@@ -9,8 +9,11 @@ from enum import StrEnum
 import msgspec
 
 from comporta.domain.backoff import DEFAULT_WAITS_S
+from comporta.domain.classes import EventClass
+from comporta.domain.rate import Rate
 
 Scalar = str | int | bool
+PARK_S = 3600.0
 
 
 class SourceKind(StrEnum):
@@ -70,6 +73,16 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     """For the whole attempt."""
     retry: tuple[float, ...] = DEFAULT_WAITS_S
     """Seconds to wait before attempt 2, 3, …; after the last one fails, a dead letter."""
+    rate: Rate | None = None
+    """How fast it may be called, over all workers; None: as fast as it answers."""
+    concurrency: int = 0
+    """Attempts at a time, over all workers; 0: the setting `concurrency`."""
+    instance_concurrency: int = 0
+    """Attempts at a time for any one instance; 0: three quarters of the concurrency."""
+    park_s: float = PARK_S
+    """How long the head of a lane may fail while the destination works for others, seconds."""
+    classes: dict[str, EventClass] = {}
+    """Event type or pattern → class, before the defaults of `comporta.domain.classes`."""
     disabled: str = ""
     """Why nothing is sent there ("answered 410 Gone …"); "" while it is enabled."""
 

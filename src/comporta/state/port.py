@@ -5,6 +5,9 @@ from typing import Protocol
 
 import msgspec
 
+from comporta.domain.breaker import Breaker
+from comporta.domain.rate import Grant, Rate
+
 
 class Lease(msgspec.Struct, frozen=True):
     """An exclusive, expiring right to a partition, and the fencing token that came with it."""
@@ -86,6 +89,36 @@ class State(Protocol):
 
     async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
         """Who has been heard of within the last lease."""
+        ...
+
+    async def breakers(self) -> dict[str, Breaker]:
+        """Destination id → its breaker, where it is not closed; asked several times a second."""
+        ...
+
+    async def trip(
+        self, destination_id: str, now_ms: int, reason: str, hold_s: float = 0.0
+    ) -> Breaker:
+        """Open a breaker, unless it is open; see `comporta.domain.breaker.tripped`."""
+        ...
+
+    async def probe(self, destination_id: str, now_ms: int) -> tuple[Breaker, bool]:
+        """Ask for a probe; see `comporta.domain.breaker.probing`."""
+        ...
+
+    async def probed(
+        self,
+        destination_id: str,
+        now_ms: int,
+        *,
+        success: bool,
+        reason: str = "",
+        hold_s: float = 0.0,
+    ) -> Breaker:
+        """Report a probe; see `comporta.domain.breaker.probed`."""
+        ...
+
+    async def take(self, destination_id: str, rate: Rate, wanted: int, now_ms: int) -> Grant:
+        """Up to `wanted` calls to a destination, such that all workers together keep the rate."""
         ...
 
     async def reject(self, rows: Sequence[Rejected], keep: int) -> None:

@@ -5,17 +5,20 @@ tokens start from the clock, so that they rise even if the file was lost.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 
+from comporta.domain.breaker import CLOSED, Breaker, BreakerState, probed, probing, tripped
+from comporta.domain.rate import Grant, Rate, grant
 from comporta.embedded.connection import connect
 from comporta.embedded.gate import gate_of
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
-from comporta.embedded.rows import every, transaction
+from comporta.embedded.rows import every, one, transaction
 from comporta.embedded.upkeep import Upkeep
 from comporta.state.port import Lease, Rejected, WorkerRow
 
@@ -50,7 +53,14 @@ _REJECTED = """
 SELECT at_ms, status, reason, method, path, peer, source_id, headers, body_bytes, id FROM rejected
 WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2
 """
+_BREAKERS = "SELECT destination_id, document FROM breakers"
+_BREAKER = "SELECT document FROM breakers WHERE destination_id = ?"
+_KEEP_BREAKER = "INSERT OR REPLACE INTO breakers (destination_id, document) VALUES (?, ?)"
+_CLOSE_BREAKER = "DELETE FROM breakers WHERE destination_id = ?"
+_RATE = "SELECT tat_ms FROM rates WHERE destination_id = ?"
+_KEEP_RATE = "INSERT OR REPLACE INTO rates (destination_id, tat_ms) VALUES (?, ?)"
 FORGOTTEN_AFTER_LEASES = 20
+_decode_breaker = msgspec.json.Decoder(Breaker).decode
 
 
 class SqliteState:
@@ -146,6 +156,74 @@ class SqliteState:
     async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
         """See the port."""
         return await self._store.run(lambda c: _alive(c, now_ms, int(lease_s * 1000)))
+
+    async def breakers(self) -> dict[str, Breaker]:
+        """See the port."""
+        rows = await self._store.run(lambda c: every(c, _BREAKERS))
+        return {id_: _decode_breaker(document) for id_, document in rows}
+
+    async def trip(
+        self, destination_id: str, now_ms: int, reason: str, hold_s: float = 0.0
+    ) -> Breaker:
+        """See the port."""
+        return await self._turn(destination_id, lambda b: tripped(b, now_ms, reason, hold_s))
+
+    async def probe(self, destination_id: str, now_ms: int) -> tuple[Breaker, bool]:
+        """See the port."""
+        allowed = False
+
+        def ask(breaker: Breaker) -> Breaker:
+            nonlocal allowed
+            breaker, allowed = probing(breaker, now_ms)
+            return breaker
+
+        return await self._turn(destination_id, ask), allowed
+
+    async def probed(
+        self,
+        destination_id: str,
+        now_ms: int,
+        *,
+        success: bool,
+        reason: str = "",
+        hold_s: float = 0.0,
+    ) -> Breaker:
+        """See the port."""
+
+        def report(breaker: Breaker) -> Breaker:
+            return probed(breaker, now_ms, success=success, reason=reason, hold_s=hold_s)
+
+        return await self._turn(destination_id, report)
+
+    async def take(self, destination_id: str, rate: Rate, wanted: int, now_ms: int) -> Grant:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> Grant:
+            with self._gate.turn(), transaction(connection):
+                row = one(connection, _RATE, (destination_id,))
+                given = grant(row[0] if row else 0.0, now_ms, rate, wanted)
+                if given.granted:
+                    connection.execute(_KEEP_RATE, (destination_id, given.tat_ms))
+                return given
+
+        return await self._store.run(step)
+
+    async def _turn(self, destination_id: str, change: Callable[[Breaker], Breaker]) -> Breaker:
+        """Read a breaker, change it, keep it."""
+
+        def step(connection: apsw.Connection) -> Breaker:
+            with self._gate.turn(), transaction(connection):
+                row = one(connection, _BREAKER, (destination_id,))
+                old = _decode_breaker(row[0]) if row else CLOSED
+                new = change(old)
+                if new.state is BreakerState.CLOSED:
+                    connection.execute(_CLOSE_BREAKER, (destination_id,))
+                elif new != old:
+                    document = msgspec.json.encode(new).decode()
+                    connection.execute(_KEEP_BREAKER, (destination_id, document))
+                return new
+
+        return await self._store.run(step)
 
     async def reject(self, rows: Sequence[Rejected], keep: int) -> None:
         """See the port."""

@@ -34,7 +34,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 @asynccontextmanager
 async def opened_sender() -> AsyncIterator[HttpSender]:
-    sender = HttpSender(8)
+    sender = HttpSender()
     await sender.open()
     try:
         yield sender

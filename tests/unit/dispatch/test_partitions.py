@@ -119,6 +119,9 @@ class Worker:
             now_ms=clock,
         )
 
+    def workers_changed(self) -> None:
+        self.shares = [self.partitions.part_of(total) for total in (1, 10)]
+
     def partition_won(self, claim: Claim) -> None:
         partition = claim.offset // 10
         assert partition not in self.lanes, "won twice"
