@@ -1,12 +1,15 @@
 """What every shared state must do, whatever engine it has. Subclass it; say how one is made."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from pathlib import Path
 from subprocess import Popen
 from typing import TypeVar
 
+from comporta.domain.breaker import BreakerState
+from comporta.domain.rate import Rate
 from comporta.state.port import Lease, Rejected, State, WorkerRow
 
 T = TypeVar("T")
@@ -34,6 +37,12 @@ class StateSuite:
 
     def grabbing(self, folder: Path, name: str) -> AbstractContextManager[Popen[bytes]]:
         """A process that takes leases of `PARTITIONS` as fast as it can and prints what it got."""
+        raise NotImplementedError
+
+    def taking(
+        self, folder: Path, per_s: float, seconds: float
+    ) -> AbstractContextManager[Popen[bytes]]:
+        """A process that calls `dst` as often as this rate allows, and prints how often it was."""
         raise NotImplementedError
 
     def play(self, folder: Path, story: Callable[[State], Awaitable[T]]) -> T:
@@ -179,3 +188,69 @@ class StateSuite:
         got = [tuple(int(part) for part in line.split()) for line in lines]
         assert len(got) > 4 * 20
         assert len(got) == len(set(got)), "the same partition with the same token twice"
+
+    # Breakers and rates
+
+    def test_a_breaker_that_one_worker_opens_is_open_for_all_until_a_probe_succeeds(
+        self, folder: Path
+    ) -> None:
+        async def run() -> None:
+            async with self.opened(folder) as one, self.opened(folder) as other:
+                assert await other.breakers() == {}
+                opened = await one.trip("dst", NOW_MS, "HTTP 503")
+                assert opened.state is BreakerState.OPEN
+                assert await other.breakers() == {"dst": opened}
+                assert await other.trip("dst", NOW_MS + 1, "late") == opened
+                assert not (await other.probe("dst", opened.until_ms - 1))[1]
+                probes = [await who.probe("dst", opened.until_ms) for who in (one, other) * 3]
+                assert [allowed for _, allowed in probes] == [True] * 3 + [False] * 3
+                assert (await one.breakers())["dst"].state is BreakerState.HALF_OPEN
+                again = await one.probed("dst", opened.until_ms + 5, success=False, reason="x")
+                assert again.state is BreakerState.OPEN
+                assert again.until_ms - again.since_ms > opened.until_ms - opened.since_ms
+                closed = await other.probed("dst", opened.until_ms + 6, success=True)
+                assert closed.state is BreakerState.CLOSED
+                assert await one.breakers() == {}
+
+        asyncio.run(run())
+
+    def test_breakers_of_different_destinations_are_apart(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            await state.trip("dst_a", NOW_MS, "HTTP 503", hold_s=30.0)
+            assert (await state.probe("dst_b", NOW_MS))[1]
+            found = await state.breakers()
+            assert [(name, one.until_ms) for name, one in found.items()] == [
+                ("dst_a", NOW_MS + 30_000)
+            ]
+
+        self.play(folder, story)
+
+    def test_a_rate_is_used_up_by_all_together(self, folder: Path) -> None:
+        rate = Rate(10.0, 5)
+
+        async def run() -> None:
+            async with self.opened(folder) as one, self.opened(folder) as other:
+                first = await one.take("dst", rate, 3, NOW_MS)
+                second = await other.take("dst", rate, 3, NOW_MS)
+                assert (first.granted, second.granted) == (3, 2)
+                assert round(second.next_at_ms) == NOW_MS + 100
+                assert (await one.take("dst", rate, 1, NOW_MS + 99)).granted == 0
+                assert (await one.take("dst", rate, 9, NOW_MS + 200)).granted == 2
+                assert (await one.take("other", rate, 9, NOW_MS)).granted == 5
+
+        asyncio.run(run())
+
+    def test_many_processes_together_keep_a_rate_within_five_percent(self, folder: Path) -> None:
+        per_s, seconds = 100.0, 4.0
+        with ExitStack() as stack:
+            takers = [stack.enter_context(self.taking(folder, per_s, seconds)) for _ in range(3)]
+            began_at = time.monotonic()
+            counts = []
+            for taker in takers:
+                assert taker.stdout is not None
+                counts.append(int(taker.stdout.read()))
+                assert taker.wait(30) == 0
+            took_s = time.monotonic() - began_at
+        # They start one after the other: together they work for longer than each of them.
+        assert all(counts)
+        assert per_s * seconds * 0.95 <= sum(counts) <= per_s * took_s * 1.05

@@ -34,6 +34,12 @@ class TestSqliteState(StateSuite):
     def grabbing(self, folder: Path, name: str) -> AbstractContextManager[Popen[bytes]]:
         return running("tests.support.grabber", str(folder / "state.db"), name)
 
+    def taking(
+        self, folder: Path, per_s: float, seconds: float
+    ) -> AbstractContextManager[Popen[bytes]]:
+        path = str(folder / "state.db")
+        return running("tests.support.taker", path, str(per_s), str(seconds))
+
 
 def test_tokens_rise_though_the_file_was_lost(folder: Path) -> None:
     async def token(now_ms: int) -> int:

@@ -14,6 +14,8 @@ _RATE = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*/\s*(s|min|h)")
 PER_S_MAX = 100_000.0
 PER_S_MIN = 1 / 3600
 BURST_MAX = 100_000
+_ROUNDING_MS = 1e-3
+"""More than what a float of Unix milliseconds may be off."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -45,11 +47,10 @@ def grant(tat_ms: float, now_ms: float, rate: Rate, wanted: int) -> Grant:
     """
     each_ms = 1000 / rate.per_s
     span_ms = rate.burst * each_ms
-    start_ms = min(max(tat_ms, now_ms), now_ms + span_ms)
-    room = int((now_ms + span_ms - start_ms) / each_ms + 1e-9)
-    granted = min(wanted, room)
-    new_tat_ms = start_ms + granted * each_ms
-    return Grant(new_tat_ms, granted, max(now_ms, new_tat_ms + each_ms - span_ms))
+    ahead_ms = min(max(tat_ms - now_ms, 0.0), span_ms)
+    granted = min(wanted, int((span_ms - ahead_ms + _ROUNDING_MS) / each_ms))
+    ahead_ms += granted * each_ms
+    return Grant(now_ms + ahead_ms, granted, now_ms + max(0.0, ahead_ms + each_ms - span_ms))
 
 
 def parse_rate(text: str, burst: int | None = None) -> Rate:
