@@ -5,11 +5,14 @@ from hypothesis import strategies as st
 
 from comporta.domain.breaker import (
     CLOSED,
+    COMPANY_S,
     FAILURES,
+    LANES,
     OPEN_S,
     OPEN_S_MAX,
     PROBE_S,
     PROBES,
+    QUIET_S,
     Breaker,
     BreakerState,
     Streak,
@@ -101,21 +104,47 @@ def test_a_clock_set_back_does_not_keep_it_open() -> None:
     assert probing(breaker, NOW_MS)[1]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 4)), max_size=60))
-def test_a_streak_trips_exactly_when_enough_failures_in_a_row_come_from_several_lanes(
-    results: list[tuple[bool, int]],
+attempt = st.tuples(
+    st.booleans(), st.integers(1, 4), st.sampled_from(["ins_a", "ins_b"]), st.integers(0, 2_000)
+)
+
+
+@given(st.lists(attempt, max_size=80))
+def test_a_streak_trips_exactly_when_everything_fails(
+    attempts: list[tuple[bool, int, str, int]],
 ) -> None:
-    streak = Streak()
-    row: list[int] = []
-    for passed, lane in results:
+    streak, now_ms, passed_at_ms = Streak(), NOW_MS, 0
+    row: list[tuple[int, str]] = []
+    seen: set[str] = set()
+    for passed, lane, instance, step_ms in attempts:
+        now_ms += step_ms
+        seen.add(instance)
         if passed:
-            streak.success(NOW_MS)
-            row = []
-        else:
-            row.append(lane)
-            assert streak.failure(lane) == (len(row) >= FAILURES and len(set(row)) >= 2)
+            streak.success(instance, now_ms)
+            row, passed_at_ms = [], now_ms
+            continue
+        row.append((lane, instance))
+        everything = (
+            len(row) >= FAILURES
+            and len({lane for lane, _ in row}) >= LANES
+            and {name for _, name in row} == seen
+            and now_ms - passed_at_ms >= QUIET_S * 1000
+        )
+        assert streak.failure(lane, instance, now_ms) == everything
 
 
 def test_one_conversation_that_fails_alone_never_trips() -> None:
     streak = Streak()
-    assert not any(streak.failure(1) for _ in range(1000))
+    assert not any(streak.failure(1, "ins_a", NOW_MS + n) for n in range(1000))
+
+
+def test_an_instance_that_fails_alone_trips_only_once_the_others_are_long_gone() -> None:
+    streak = Streak()
+    streak.success("ins_good", NOW_MS)
+    gone_ms = NOW_MS + int(COMPANY_S * 1000)
+    tripped_at = [
+        at_ms
+        for at_ms in range(NOW_MS, gone_ms + 5_000, 1_000)
+        if streak.failure(at_ms, "ins_bad", at_ms)
+    ]
+    assert tripped_at[0] == gone_ms + 1_000

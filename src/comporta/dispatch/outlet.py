@@ -193,7 +193,7 @@ class Outlet:
             else:
                 name = self._desk.instance_name(delivery.instance_id)
                 result = await outbound.send(delivery, name)
-                self.valve.saw(result, delivery.lane, probe=probe)
+                self.valve.saw(delivery, result, probe=probe)
                 climate = Climate(not self.valve.closed, self.valve.streak.passed_at_ms)
                 draw = self._desk.draw()
                 verdict = judge(delivery, result, outbound.patience, climate, draw)

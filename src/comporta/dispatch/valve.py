@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from comporta.domain.breaker import CLOSED, Breaker, BreakerState, Streak
-from comporta.domain.delivery import AttemptResult, Ending, succeeded
+from comporta.domain.delivery import AttemptResult, Delivery, Ending, succeeded
 from comporta.domain.rate import Rate
 from comporta.errors import StoreUnavailableError
 from comporta.state.port import State
@@ -97,20 +97,22 @@ class Valve:
             return now_ms
         return self._again_at_ms
 
-    def saw(self, result: AttemptResult, lane: int, *, probe: bool) -> None:
+    def saw(self, delivery: Delivery, result: AttemptResult, *, probe: bool) -> None:
         """What an attempt brought."""
         now_ms = self._now_ms()
         if succeeded(result) or result.ending is Ending.DROPPED:
-            self.streak.success(now_ms)
+            self.streak.success(delivery.instance_id, now_ms)
             if probe:
                 self._tasks.create_task(self._report(success=True, reason="", hold_s=0.0))
             return
         reason = result.error or f"HTTP {result.status}"
         hold_s = result.retry_after_s or 0.0
-        trips = self.streak.failure(lane)
         if probe:
             self._tasks.create_task(self._report(success=False, reason=reason, hold_s=hold_s))
-        elif trips and self.closed:
+            return
+        first = not delivery.attempts and not delivery.tried_at_ms
+        trips = first and self.streak.failure(delivery.lane, delivery.instance_id, now_ms)
+        if trips and self.closed:
             # At once in this worker; the others learn of it from the state.
             self._become(Breaker(BreakerState.OPEN, now_ms, now_ms + ASK_AGAIN_MS, reason=reason))
             self._tasks.create_task(self._trip(reason, hold_s))
@@ -130,7 +132,7 @@ class Valve:
         if breaker.state is not BreakerState.HALF_OPEN:
             self._probes = 0
         if self.closed and was is not BreakerState.CLOSED:
-            self.streak.success(self.streak.passed_at_ms)
+            self.streak.forget()
         self._news()
 
     async def _take(self, rate: Rate, wanted: int) -> None:

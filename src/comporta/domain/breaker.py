@@ -22,6 +22,10 @@ FAILURES = 5
 """Attempts in a row that must fail for it to open …"""
 LANES = 2
 """… of this many lanes at least: one conversation that fails alone proves nothing."""
+QUIET_S = 3.0
+"""… and nothing has succeeded for this long."""
+COMPANY_S = 600.0
+"""An instance whose events went there within this time counts as being there."""
 PROBES = 3
 """Attempts at a time, over all workers, while it is half-open."""
 OPEN_S = 5.0
@@ -105,22 +109,46 @@ def probed(
 
 
 class Streak:
-    """The failures in a row that one worker has seen at one destination."""
+    """What one worker has seen of one destination: does everything fail there?
+
+    A retry that fails says nothing new, one conversation or one instance may be alone with its
+    trouble, and what has just worked for somebody works. So it takes first attempts, in a row, of
+    several lanes, of more than one instance if more than one has been there lately, and a while.
+    """
 
     def __init__(self) -> None:
-        self.failures = 0
         self.passed_at_ms = 0
         """When an attempt last succeeded, Unix milliseconds; 0: not since the start."""
+        self._failures = 0
         self._lanes: set[int] = set()
+        self._failing: set[str] = set()
+        self._seen_at_ms: dict[str, int] = {}
 
-    def success(self, now_ms: int) -> None:
+    def success(self, instance_id: str, now_ms: int) -> None:
         """An attempt succeeded."""
-        self.failures, self.passed_at_ms = 0, now_ms
-        self._lanes.clear()
+        self._seen_at_ms[instance_id] = self.passed_at_ms = now_ms
+        self.forget()
 
-    def failure(self, lane: int) -> bool:
-        """An attempt for this lane failed. True: everything does, the breaker is to open."""
-        self.failures += 1
+    def forget(self) -> None:
+        """The failures so far do not count any more."""
+        self._failures = 0
+        self._lanes.clear()
+        self._failing.clear()
+
+    def failure(self, lane: int, instance_id: str, now_ms: int) -> bool:
+        """A first attempt failed. True: everything does, the breaker is to open."""
+        self._seen_at_ms[instance_id] = now_ms
+        self._failures += 1
+        self._failing.add(instance_id)
         if len(self._lanes) < LANES:
             self._lanes.add(lane)
-        return self.failures >= FAILURES and len(self._lanes) >= LANES
+        if self._failures < FAILURES or len(self._lanes) < LANES:
+            return False
+        return now_ms - self.passed_at_ms >= QUIET_S * 1000 and not self._alone(now_ms)
+
+    def _alone(self, now_ms: int) -> bool:
+        """One instance fails, and others were there lately, for whom it may work."""
+        since_ms = now_ms - int(COMPANY_S * 1000)
+        for instance_id in [one for one, at_ms in self._seen_at_ms.items() if at_ms < since_ms]:
+            del self._seen_at_ms[instance_id]
+        return len(self._failing) == 1 and len(self._seen_at_ms) > 1
