@@ -23,9 +23,11 @@ ON CONFLICT (partition) DO UPDATE SET token = excluded.token;
 UPDATE partitions SET offset = ?, last_id = ? WHERE partition = ?;
 
 -- name: open_lanes
-SELECT destination_id, lane, min(id), due_at_ms FROM deliveries
-WHERE partition = ? AND state IN ('pending', 'scheduled')
-GROUP BY destination_id, lane;
+SELECT d.destination_id, d.lane, min(d.id), d.due_at_ms,
+       (SELECT e.instance_id FROM events e WHERE e.id = d.event_id)
+FROM deliveries d
+WHERE d.partition = ? AND d.state IN ('pending', 'scheduled')
+GROUP BY d.destination_id, d.lane;
 
 -- name: seen
 SELECT max(event_id) FROM seen WHERE bucket IN (?, ?) AND key = ?;
@@ -56,9 +58,23 @@ INSERT INTO deliveries (id, event_id, route_id, destination_id, partition, lane,
                         attempts, due_at_ms, settled_at_ms, reason, replay)
 VALUES (?, ?, ?, ?, ?, ?, 'pending', 0, 0, 0, '', ?);
 
+-- name: add_new_delivery
+INSERT INTO deliveries (id, event_id, route_id, destination_id, partition, lane, state, attempts,
+                        due_at_ms, settled_at_ms, reason, replay, conflate)
+VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, 0, ?);
+
+-- name: conflated
+SELECT id FROM deliveries INDEXED BY deliveries_conflated
+WHERE partition = ? AND destination_id = ? AND lane = ? AND conflate = ? AND conflate != 0
+  AND state IN ('pending', 'scheduled');
+
+-- name: supersede
+UPDATE deliveries SET state = 'discarded', due_at_ms = 0, settled_at_ms = ?, reason = ?
+WHERE id = ?;
+
 -- name: refill
 SELECT d.id, d.event_id, d.destination_id, d.partition, d.lane, d.attempts, d.due_at_ms,
-       e.instance_id, e.event_type, e.accepted_at_ms, e.headers, b.body
+       e.instance_id, e.event_type, e.accepted_at_ms, e.headers, b.body, d.conflate, d.tried_at_ms
 FROM deliveries d JOIN events e ON e.id = d.event_id JOIN bodies b ON b.event_id = d.event_id
 WHERE d.partition = ? AND d.destination_id = ? AND d.lane = ? AND d.id > ?
   AND d.state IN ('pending', 'scheduled')
@@ -66,8 +82,9 @@ ORDER BY d.id LIMIT ?;
 
 -- name: settle
 UPDATE deliveries
-SET state = ?, attempts = ?, due_at_ms = ?, settled_at_ms = ?, reason = ?
-WHERE id = ? AND state IN ('pending', 'scheduled');
+SET state = :state, attempts = :attempts, due_at_ms = :due_at_ms, settled_at_ms = :settled_at_ms,
+    reason = :reason, tried_at_ms = CASE tried_at_ms WHEN 0 THEN :tried_at_ms ELSE tried_at_ms END
+WHERE id = :id AND (state IN ('pending', 'scheduled') OR :state = 'delivered');
 
 -- name: add_attempt
 INSERT INTO attempts (delivery_id, number, started_at_ms, duration_ms, status, error, response)
