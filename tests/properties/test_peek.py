@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import comporta.testing
-from comporta.chatwoot.peek import NotAnObjectError, Peek, fields_of, peek
+from comporta.chatwoot.fields import fields_of
+from comporta.chatwoot.peek import NotAnObjectError, Peek, peek
 from comporta.domain.event import Fields
 
 PAYLOADS = Path(comporta.testing.__file__).parent / "payloads"

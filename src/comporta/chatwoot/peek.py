@@ -1,59 +1,50 @@
-"""A glance into a body: the few fields that routing needs, decoded without building the rest.
+"""A glance into a body: the few fields that place an event, decoded without building the rest.
 
 A typed partial decode costs about two microseconds. Chatwoot's versions and forks differ in shape,
 so a body that is a JSON object but does not fit the types falls back to a tolerant look; only what
-is not a JSON object at all is refused.
+is not a JSON object at all is refused. What routes ask for is read by `chatwoot.fields`.
 """
 
 import json
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from comporta.domain.event import Fields
-
-_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A number that the stores can hold; what is no id of Chatwoot's is passed over."""
 
 
-class _Ref(msgspec.Struct, gc=False):
-    id: _Id | None = None
+class Ref(msgspec.Struct, gc=False):
+    """Something that is named by its id."""
+
+    id: Id | None = None
 
 
-class _PushMessage(msgspec.Struct, gc=False):
-    account_id: _Id | None = None
+class PushMessage(msgspec.Struct, gc=False):
+    """The newest message inside a conversation."""
+
+    account_id: Id | None = None
 
 
-class _Conversation(msgspec.Struct, gc=False):
-    id: _Id | None = None
-    inbox_id: _Id | None = None
-    status: str | None = None
-    channel: str | None = None
-    messages: list[_PushMessage] = []
+class Conversation(msgspec.Struct, gc=False):
+    """A conversation, nested in another thing."""
+
+    id: Id | None = None
+    messages: list[PushMessage] = []
 
 
-class _Sender(msgspec.Struct, gc=False):
-    type: str | None = None
-
-
-class _Envelope(msgspec.Struct, gc=False):
+class Envelope(msgspec.Struct, gc=False):
     """The union of Chatwoot's flat payloads: which key means what depends on `event`."""
 
     event: str | None = None
-    id: _Id | None = None
-    account: _Ref | None = None
-    account_id: _Id | None = None
-    conversation: _Conversation | None = None
-    contact: _Ref | None = None
-    inbox: _Ref | None = None
-    inbox_id: _Id | None = None
-    status: str | None = None
-    channel: str | None = None
-    messages: list[_PushMessage] = []
-    message_type: str | None = None
-    content_type: str | None = None
-    private: bool | None = None
-    sender: _Sender | None = None
+    id: Id | None = None
+    account: Ref | None = None
+    account_id: Id | None = None
+    conversation: Conversation | None = None
+    contact: Ref | None = None
+    inbox: Ref | None = None
+    messages: list[PushMessage] = []
 
 
 class Peek(msgspec.Struct, frozen=True, gc=False):
@@ -69,17 +60,10 @@ class NotAnObjectError(ValueError):
 
 
 T = TypeVar("T", bound=msgspec.Struct)
-_decode = msgspec.json.Decoder(_Envelope).decode
-_INNER: dict[str, type[msgspec.Struct]] = {
-    "account": _Ref,
-    "contact": _Ref,
-    "conversation": _Conversation,
-    "inbox": _Ref,
-    "sender": _Sender,
-}
+_decode = msgspec.json.Decoder(Envelope).decode
 _DIGITS_MAX = 20
 _EVENT_TYPE_CHARS = 128
-_SUBJECT_CHARS = 64
+_CONVERSATIONS = ("conversation_", "automation_event", "macro.")
 
 
 def peek(body: bytes) -> Peek:
@@ -88,52 +72,21 @@ def peek(body: bytes) -> Peek:
     Raises:
         NotAnObjectError: the body is not a JSON object.
     """
-    envelope = _envelope(body)
+    try:
+        envelope = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        envelope = tolerant(body, Envelope)
     event_type = (envelope.event or "")[:_EVENT_TYPE_CHARS]
-    return Peek(event_type, _account_of(envelope), _subject_of(event_type, envelope))
+    return Peek(event_type, account_of(envelope), _subject_of(event_type, envelope))
 
 
-def fields_of(body: bytes) -> Fields:
-    """What routes may ask of the body of an accepted event."""
-    envelope = _envelope(body)
-    event_type = envelope.event or ""
-    conversation = _conversation_of(event_type, envelope)
-    inbox_id = envelope.inbox_id
-    if inbox_id is None and conversation is not None:
-        inbox_id = conversation.inbox_id
-    if inbox_id is None and envelope.inbox is not None:
-        inbox_id = envelope.inbox.id
-    return Fields(
-        inbox_id=inbox_id,
-        account_id=_account_of(envelope),
-        conversation_id=conversation.id if conversation else None,
-        message_type=envelope.message_type,
-        content_type=envelope.content_type,
-        private=envelope.private,
-        status=conversation.status if conversation else None,
-        channel=conversation.channel if conversation else envelope.channel,
-        sender_type=_sender_type_of(envelope),
-    )
+def is_conversation(event_type: str) -> bool:
+    """Whether the body of such an event is a conversation itself."""
+    return event_type.startswith(_CONVERSATIONS)
 
 
-def _sender_type_of(envelope: _Envelope) -> str | None:
-    if envelope.sender is None:
-        return None
-    # Chatwoot names the type of users and bots only; a sender without one is the contact.
-    return envelope.sender.type or "contact"
-
-
-def _conversation_of(event_type: str, envelope: _Envelope) -> _Conversation | None:
-    if envelope.conversation is not None:
-        return envelope.conversation
-    if event_type.startswith(("conversation_", "automation_event", "macro.")):
-        return _Conversation(
-            envelope.id, envelope.inbox_id, envelope.status, envelope.channel, envelope.messages
-        )
-    return None
-
-
-def _account_of(envelope: _Envelope) -> int | None:
+def account_of(envelope: Envelope) -> int | None:
+    """The account that a body names, wherever it does."""
     if envelope.account is not None and envelope.account.id is not None:
         return envelope.account.id
     messages = envelope.messages or (
@@ -143,10 +96,17 @@ def _account_of(envelope: _Envelope) -> int | None:
     return messages[0].account_id if messages else envelope.account_id
 
 
-def _subject_of(event_type: str, envelope: _Envelope) -> str:
-    conversation = _conversation_of(event_type, envelope)
-    if conversation is not None and conversation.id is not None:
-        return f"conversation:{conversation.id}"
+def conversation_id_of(event_type: str, envelope: Envelope) -> int | None:
+    """The number of the conversation that a body is about or belongs to."""
+    if envelope.conversation is not None:
+        return envelope.conversation.id
+    return envelope.id if is_conversation(event_type) else None
+
+
+def _subject_of(event_type: str, envelope: Envelope) -> str:
+    conversation_id = conversation_id_of(event_type, envelope)
+    if conversation_id is not None:
+        return f"conversation:{conversation_id}"
     for kind, ref in (("contact", envelope.contact), ("inbox", envelope.inbox)):
         if event_type.startswith(f"{kind}_"):
             return f"{kind}:{envelope.id}" if envelope.id is not None else ""
@@ -155,15 +115,12 @@ def _subject_of(event_type: str, envelope: _Envelope) -> str:
     return ""
 
 
-def _envelope(body: bytes) -> _Envelope:
-    try:
-        return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _tolerant(body)
+def tolerant(body: bytes, kind: type[T]) -> T:
+    """Take from an object of unexpected types what does fit `kind`, field by field.
 
-
-def _tolerant(body: bytes) -> _Envelope:
-    """Take from an object of unexpected types what does fit, field by field."""
+    Raises:
+        NotAnObjectError: the body is not a JSON object.
+    """
     try:
         # It takes numbers of any size, where msgspec has a limit.
         value = json.loads(body, parse_int=_whole)
@@ -171,15 +128,27 @@ def _tolerant(body: bytes) -> _Envelope:
         raise NotAnObjectError("the body is not valid JSON") from error
     if not isinstance(value, dict):
         raise NotAnObjectError("the body is JSON, but not an object")
-    envelope = _fit(_Envelope, value)
-    if envelope.event is not None:
-        # Half of a surrogate pair is a string to JSON, but nothing that can be stored.
-        envelope.event = envelope.event.encode(errors="replace").decode()
-    return envelope
+    return _fit(kind, value)
+
+
+def storable(text: str) -> str:
+    """`text`, without halves of surrogate pairs: strings to JSON, but nothing that can be kept."""
+    return text.encode(errors="replace").decode()
 
 
 def _whole(text: str) -> int | float:
     return int(text) if len(text) < _DIGITS_MAX else float(text)
+
+
+@cache
+def _inner(kind: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
+    """The fields that hold a struct, or a list of structs. There are few kinds."""
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        for one in (field.type, *get_args(field.type)):
+            if isinstance(one, type) and issubclass(one, msgspec.Struct):
+                found[field.name] = one
+    return found
 
 
 def _fit(kind: type[T], value: dict[str, Any]) -> T:
@@ -187,13 +156,19 @@ def _fit(kind: type[T], value: dict[str, Any]) -> T:
     fitting: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         found = value.get(field.name)
-        if isinstance(found, dict) and field.name in _INNER:
-            fitting[field.name] = _fit(_INNER[field.name], found)
-        elif isinstance(found, list) and field.name == "messages":
-            fitting[field.name] = [_fit(_PushMessage, one) for one in found if type(one) is dict]
+        inner = _inner(kind).get(field.name)
+        many = get_origin(field.type) is list
+        if inner and isinstance(found, list) and many:
+            fitting[field.name] = [_fit(inner, one) for one in found if type(one) is dict]
+        elif inner and isinstance(found, dict) and not many:
+            fitting[field.name] = _fit(inner, found)
         elif found is not None:
             try:
-                fitting[field.name] = msgspec.convert(found, field.type)
+                fitting[field.name] = msgspec.convert(_said(found), field.type)
             except (msgspec.ValidationError, UnicodeEncodeError):
                 continue
     return kind(**fitting)
+
+
+def _said(value: object) -> object:
+    return storable(value) if isinstance(value, str) else value

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import structlog
 
-from comporta.chatwoot.peek import fields_of
+from comporta.chatwoot.fields import fields_of
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.outlet import Desk, Outlet
 from comporta.dispatch.partitions import Partitions

@@ -4,6 +4,11 @@ from typing import Any
 
 import msgspec
 
+Attribute = str | int | float | bool
+"""The value of a custom attribute."""
+CONTENT_CHARS_MAX = 150_000
+"""What routes see of a message's text; Chatwoot itself allows no more
+(`app/models/message.rb`)."""
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -47,8 +52,13 @@ class Fields(msgspec.Struct, frozen=True, gc=False):
     status: str | None = None
     channel: str | None = None
     sender_type: str | None = None
+    labels: tuple[str, ...] | None = None
+    """Of the conversation."""
+    content: str | None = None
+    """A message's text, its first `CONTENT_CHARS_MAX` characters."""
+    custom_attributes: dict[str, Attribute] | None = None
+    """The conversation's; by names that it does not have, its contact's."""
 
 
-FIELD_NAMES: tuple[str, ...] = tuple(field.name for field in msgspec.structs.fields(Fields))
 Json = Any
 """A decoded JSON value."""
