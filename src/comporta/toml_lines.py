@@ -21,13 +21,24 @@ _SPACE = re.compile(r"[ \t]*")
 
 
 def line_of(text: str, path: Path) -> int | None:
-    """The line (from 1) of the value at `path`, or of the nearest thing around it; None if none."""
+    """The line (from 1) of the value at `path`, or of the nearest thing around it; None if none.
+
+    A key with dots may stand for keys within one another: `labels.any` for `labels = { any = … }`.
+    """
     lines = _Scanner(text).lines()
     while path:
-        if path in lines:
-            return lines[path]
+        for way in (path, _spread(path)):
+            if way in lines:
+                return lines[way]
         path = path[:-1]
     return None
+
+
+def _spread(path: Path) -> Path:
+    parts: list[str | int] = []
+    for key in path:
+        parts += key.split(".") if isinstance(key, str) else (key,)
+    return tuple(parts)
 
 
 class _Scanner:

@@ -97,7 +97,7 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     instances: tuple[str, ...] = ("*",)
     events: tuple[str, ...] = ("*",)
     where: dict[str, tuple[Scalar, ...]] = {}
-    """Field name → the values it may have. Names: `comporta.domain.event.FIELD_NAMES`."""
+    """Condition → the values asked for; all must hold. See `comporta.domain.conditions`."""
 
 
 class Fleet(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -6,12 +6,12 @@ what is allowed but looks like a slip.
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from typing import get_args
 
 import msgspec
 
-from comporta.domain.event import FIELD_NAMES, Fields
+from comporta.domain.conditions import CONDITIONS_MAX
 from comporta.domain.fleet import Scalar, SourceKind
+from comporta.fleet.conditions import check_condition
 from comporta.fleet.declared import (
     CREDENTIALS_MAX,
     DESTINATIONS_MAX,
@@ -42,9 +42,6 @@ from comporta.toml_lines import Path
 from comporta.urls import url_problem
 from comporta.words import did_you_mean, nearest
 
-_FIELD_TYPES: dict[str, type[Scalar]] = {
-    field.name: get_args(field.type)[0] for field in msgspec.structs.fields(Fields)
-}
 _NEAR = 0.8
 """How near an unknown event type must be to a known one to be called a likely slip (0 to 1)."""
 
@@ -164,24 +161,15 @@ class _Rules:
             self._instance_pattern((*path, "instances", index), pattern)
         for index, pattern in enumerate(route.events):
             self._event_pattern((*path, "events", index), pattern)
-        for field, values in route.where.items():
-            self._matcher((*path, "where", field), field, values)
+        self._where((*path, "where"), route.where)
 
-    def _matcher(self, path: Path, field: str, values: tuple[Scalar, ...]) -> None:
-        if field not in FIELD_NAMES:
-            said = _('Events have no field "{field}"; there are: {fields}.').format(
-                field=field[:NAME_CHARS_MAX], fields=", ".join(FIELD_NAMES)
-            )
-            self._fail(path, said, did_you_mean(field, FIELD_NAMES))
-        self._some(path, values)
-        wanted = _FIELD_TYPES[field]
-        if any(type(value) is not wanted for value in values):
-            said = {
-                int: _("{field} is a whole number; another value would never match."),
-                bool: _("{field} is true or false; another value would never match."),
-                str: _("{field} is a text in quotes; another value would never match."),
-            }[wanted]
-            self._fail(path, said.format(field=field))
+    def _where(self, path: Path, where: dict[str, tuple[Scalar, ...]]) -> None:
+        if len(where) > CONDITIONS_MAX:
+            said = _("A route has at most {max} conditions; this one has {found}.")
+            self._fail(path, said.format(max=CONDITIONS_MAX, found=len(where)))
+        for key, values in where.items():
+            self._some((*path, key), values)
+            check_condition((*path, key), key, values, self._fail)
 
     def _some(self, path: Path, items: Iterable[object]) -> None:
         """A list that is empty would match nothing, ever; one that repeats itself is a slip."""

@@ -4,9 +4,11 @@ References are written as references. Without `reveal`, secrets are written seal
 this gateway's own key opens; tokens are always digests, because nothing else is known of them.
 """
 
+import re
 from collections.abc import Iterable
 
 from comporta.domain.backoff import DEFAULT_WAITS_S
+from comporta.domain.conditions import ATTRIBUTE
 from comporta.domain.fleet import Scalar, Token
 from comporta.fleet.credentials import DIGEST, SEALED
 from comporta.fleet.declared import (
@@ -18,6 +20,8 @@ from comporta.fleet.declared import (
     GivenSecret,
 )
 from comporta.vault import Vault
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def render(declared: Declared, vault: Vault, *, reveal: bool = False) -> str:
@@ -79,7 +83,9 @@ class _Writer:
             f"events = {_texts(route.events)}",
         ]
         if route.where:
-            pairs = (f"{field} = {_scalars(values)}" for field, values in route.where.items())
+            pairs = (
+                f"{_condition(key)} = {_scalars(values)}" for key, values in route.where.items()
+            )
             lines.append(f"where = {{ {', '.join(pairs)} }}")
         lines.append(f"to = {_texts(route.to)}")
         return _block("[[route]]", lines)
@@ -104,6 +110,14 @@ def _text(text: str) -> str:
     """A TOML basic string. Control characters never get this far (`Table` refuses them)."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _condition(key: str) -> str:
+    """A condition's key as a dotted TOML key. An attribute's own name may hold anything."""
+    outer, attribute, name = key.partition(ATTRIBUTE)
+    if not attribute or _BARE_KEY.fullmatch(name):
+        return key
+    return f"{outer}{attribute}{_text(name)}"
 
 
 def _texts(texts: Iterable[str]) -> str:

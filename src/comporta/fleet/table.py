@@ -11,6 +11,9 @@ from comporta.i18n import _
 from comporta.toml_lines import Path
 from comporta.words import did_you_mean
 
+_DOTS_MAX = 2
+"""In a condition's name: `not.labels.any`. Tables that lie deeper are no values."""
+
 
 class Table:
     """Typed access to a TOML table.
@@ -71,12 +74,17 @@ class Table:
         return [Table(item, (*path, index), self._fail) for index, item in enumerate(values)]
 
     def matchers(self, key: str) -> dict[str, tuple[Scalar, ...]]:
-        """A table of field → a value or a list of values."""
+        """A table of condition → a value or a list of values.
+
+        Tables inside it are written out: `labels = { any = ["vip"] }` is `labels.any`.
+        """
         values = self._get(key, {})
         path = (*self.path, key)
         if not isinstance(values, dict):
             self._fail(path, _("This must be a table: {{ field = value }}.").format())
-        return {field: self._scalars((*path, field), value) for field, value in values.items()}
+        flat: dict[str, tuple[Scalar, ...]] = {}
+        self._flatten(path, "", values, flat)
+        return flat
 
     def has(self, key: str) -> bool:
         """Whether the key is there. It counts as known from now on."""
@@ -129,6 +137,21 @@ class Table:
         if len(value) > LIST_MAX:
             self._fail(path, _("A list has at most {max} items.").format(max=LIST_MAX))
         return value
+
+    def _flatten(
+        self, path: Path, outer: str, values: dict[str, Any], flat: dict[str, tuple[Scalar, ...]]
+    ) -> None:
+        for key, value in values.items():
+            here, name = (*path, key), outer + key
+            if isinstance(value, dict) and name.count(".") < _DOTS_MAX:
+                if not value:
+                    self._fail(here, _("This table is empty: it asks for nothing."))
+                self._flatten(here, f"{name}.", value, flat)
+            elif name in flat:
+                said = _('"{name}" is there twice.')
+                self._fail(here, said.format(name=name[:TEXT_CHARS_MAX]))
+            else:
+                flat[name] = self._scalars(here, value)
 
     def _scalars(self, path: Path, value: Any) -> tuple[Scalar, ...]:
         if not isinstance(value, list):
