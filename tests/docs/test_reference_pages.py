@@ -19,7 +19,7 @@ from tests.docs.pages import (
     text_of,
 )
 
-from comporta.domain.event import FIELD_NAMES
+from comporta.domain.conditions import CONDITIONS
 from comporta.errors import ComportaError
 from comporta.fleet import declared
 from comporta.ingest import problems
@@ -102,7 +102,7 @@ def test_every_key_of_the_fleet_file_has_a_row(
     ids=ids,
 )
 def test_every_field_that_routes_may_ask_for_has_a_row(path: Path, heading: str) -> None:
-    assert tuple(first_codes(path, heading)) == FIELD_NAMES
+    assert tuple(first_codes(path, heading)) == CONDITIONS
 
 
 # Metrics

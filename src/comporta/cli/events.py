@@ -93,13 +93,18 @@ async def show(
         if detail is None:
             raise NotFoundError(_("There is no event {id}.").format(id=event))
         if body:
-            desk.screen.raw(_body_of(detail))
+            desk.screen.raw(body_of(detail))
             return
         async with deadline():
             await show_event(desk.screen, stores.ledger, detail)
 
 
-def _body_of(detail: EventDetail) -> bytes:
+def body_of(detail: EventDetail) -> bytes:
+    """The body of a stored event.
+
+    Raises:
+        NotFoundError: it is gone, for it was older than the retention.
+    """
     if detail.body is None:
         gone = _("The body of {id} is gone: it was older than the retention.")
         raise NotFoundError(gone.format(id=ids.show("evt", detail.row.id)))

@@ -16,6 +16,7 @@ class Exit(IntEnum):
     STORE = 5
     CONFIG = 6
     CONFLICT = 7
+    NO_MATCH = 8
     BUG = 70
     INTERRUPTED = 130
 
@@ -31,6 +32,7 @@ def meanings() -> dict[Exit, str]:
         Exit.STORE: _("a store cannot be used: disk, permissions, version"),
         Exit.CONFIG: _("a setting or a file cannot be used; nothing was changed"),
         Exit.CONFLICT: _("somebody else changed the fleet meanwhile; try again"),
+        Exit.NO_MATCH: _("no route is for the event that was tried"),
         Exit.BUG: _("a defect in Comporta; a report was written"),
         Exit.INTERRUPTED: _("stopped with Ctrl-C"),
     }

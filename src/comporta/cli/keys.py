@@ -67,6 +67,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "destination show": _DESTINATION,
     "route list": _ROUTE,
     "route show": _ROUTE,
+    "route test": ("instance", "event_type", "fits", "routes"),
 } | {
     f"{thing} {verb}": _CHANGE
     for thing, verbs in (

@@ -7,9 +7,11 @@ import typer
 from comporta.cli.command import command, group
 from comporta.cli.desk import Desk
 from comporta.cli.planned import carried_out
+from comporta.cli.route_trial import trial
 from comporta.cli.screen import Column
 from comporta.cli.selection import Yes
-from comporta.domain.fleet import Route, Scalar
+from comporta.cli.wheres import where_of
+from comporta.domain.fleet import Route
 from comporta.fleet.named import find
 from comporta.i18n import _
 
@@ -20,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the group."""
     routes = group("route", _("Routes: which events go to which destinations."))
     command(routes, "list")(list_)
+    command(routes, "test")(trial)
     for one in (add, show, remove):
         command(routes)(one)
     app.add_typer(routes)
@@ -58,7 +61,10 @@ async def add(  # noqa: PLR0913  (one parameter an option)
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=VALUE", help=_("Only events with this value. Repeatable.")),
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help=_("Only such events: inbox_id=12, labels.any=vip, not.private=true. Repeatable."),
+        ),
     ] = None,
 ) -> None:
     """Lead events to destinations, from now on."""
@@ -69,7 +75,7 @@ async def add(  # noqa: PLR0913  (one parameter an option)
             desk.who,
             instances=instance or ("*",),
             events=event or ("*",),
-            where=_where(where or ()),
+            where=where_of(where or ()),
         )
     carried_out(desk, plan)
 
@@ -96,23 +102,6 @@ async def remove(desk: Desk, *, name: Name, yes: Yes = False) -> None:
         desk.confirm(_("Remove the route {name}?").format(name=name), yes=yes)
         plan = await stores.fleet.remove_route(name, desk.who)
     carried_out(desk, plan)
-
-
-def _where(pairs: list[str] | tuple[()]) -> dict[str, tuple[Scalar, ...]]:
-    where: dict[str, tuple[Scalar, ...]] = {}
-    for pair in pairs:
-        field, equals, value = pair.partition("=")
-        if not field or not equals:
-            message = _("{text!r} is not of the form FIELD=VALUE, as in inbox_id=12")
-            raise typer.BadParameter(message.format(text=pair))
-        where[field] = (*where.get(field, ()), _scalar(value))
-    return where
-
-
-def _scalar(text: str) -> Scalar:
-    if text in {"true", "false"}:
-        return text == "true"
-    return int(text) if text.removeprefix("-").isdecimal() and text.isascii() else text
 
 
 def _data(one: Route) -> dict[str, object]:
