@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from comporta.domain.conditions import pattern_problem
 from comporta.domain.fleet import Fleet, Scalar, SourceKind
 from comporta.errors import FleetError
 from comporta.fleet.credentials import make_secret, make_signing_secret, make_token
@@ -56,6 +57,12 @@ _fields: dict[str, st.SearchStrategy[Any]] = {
     "private": st.booleans(),
     "message_type": _printable,
     "channel": _printable,
+    "labels.any": _printable,
+    "not.labels.all": _printable,
+    "content.prefix": _printable,
+    "not.content.regex": _printable.map(re.escape).filter(lambda text: not pattern_problem(text)),
+    "custom_attributes.plano": _printable | _integers | st.booleans(),
+    'not.custom_attributes.o "nome".de\\ cá': _printable | _integers,
 }
 
 
@@ -73,7 +80,7 @@ def _source(draw: st.DrawFn, tokens: st.SearchStrategy[str]) -> DeclaredSource:
 def _route(draw: st.DrawFn, instances: list[str], destinations: list[str]) -> DeclaredRoute:
     names = st.sampled_from([*instances, "*", "loja-*"])
     fields = sorted(
-        draw(st.sets(st.sampled_from(sorted(_fields)), min_size=draw(st.integers(0, 2))))
+        draw(st.sets(st.sampled_from(sorted(_fields)), min_size=draw(st.integers(0, 4))))
     )
     where: dict[str, tuple[Scalar, ...]] = {
         field: tuple(draw(st.lists(_fields[field], min_size=1, max_size=3, unique=True)))

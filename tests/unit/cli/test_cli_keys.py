@@ -39,6 +39,7 @@ COMMANDS = {
     "destination disable": ["destination", "disable", "crm"],
     "route list": ["route", "list"],
     "route show": ["route", "show", "tudo"],
+    "route test": ["route", "test", "--event", EVT],
     "route add": ["route", "add", "mais", "--to", "crm"],
     "route remove": ["route", "remove", "tudo", "--yes"],
 }
