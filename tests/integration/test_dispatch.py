@@ -56,6 +56,18 @@ events = ["*"]
 where = { inbox_id = [12, 14] }
 to = ["inboxes", "incoming"]
 [[destination]]
+name = "vip"
+url = "URL/vip"
+[[route]]
+name = "vip"
+instances = ["where"]
+to = ["vip"]
+[route.where]
+labels = { any = ["vip", "ouro"], all = ["pago"] }
+content.regex = "(?i)^/(ajuda|oi)"
+custom_attributes.plano = "gold"
+not = { sender_type = "agent_bot", private = true }
+[[destination]]
 name = "fast"
 url = "URL/fast"
 [[route]]
@@ -301,6 +313,31 @@ def test_matchers_choose_by_fields_and_an_event_comes_once_to_each_destination(
     assert sorted(house.crm.bodies("/incoming")) == sorted([both, only_incoming, by_inbox, last])
     assert sorted(house.crm.bodies("/inboxes")) == sorted([both, by_inbox, last])
     assert not {private, not_exactly, typing} & set(house.crm.bodies())
+
+
+def test_labels_texts_and_attributes_choose_and_what_stands_in_not_excludes(house: House) -> None:
+    def send(number: int, labels: list[str], content: str, **more: Any) -> bytes:
+        talk = {"id": number, "labels": labels, "custom_attributes": {"plano": "gold"}}
+        fields = {"event": "message_created", "conversation": talk, "content": content}
+        data = msgspec.json.encode(fields | more)
+        assert house.gateway.post(f"/webhook/{token('where')}", data).status == 200
+        return data
+
+    def recorded() -> bool:
+        rows = house.gateway.ask(lambda s: s.ledger.events(EventFilter(limit=200)))
+        return {f"conversation:{number}" for number in range(21, 28)} <= {r.subject for r in rows}
+
+    first = send(21, ["vip", "pago"], "/AJUDA agora")
+    send(22, ["vip"], "/ajuda")
+    send(23, ["pago"], "/ajuda")
+    send(24, ["ouro", "pago"], "ajuda")
+    send(25, ["ouro", "pago"], "/ajuda", sender={"type": "agent_bot"})
+    send(26, ["ouro", "pago"], "/ajuda", private=True)
+    last = send(27, ["ouro", "pago", "novo"], "/oi", private=False, sender={"type": "user"})
+    wait_for("all have their deliveries, if any", recorded)
+    wait_for("both arrive", lambda: {first, last} <= set(house.crm.bodies("/vip")))
+    assert len(house.deliveries("vip")) == 2
+    assert sorted(house.crm.bodies("/vip")) == sorted([first, last])
 
 
 def test_a_hanging_destination_holds_up_no_other_and_gets_its_own_once_it_answers(

@@ -6,15 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comporta.domain.conditions import (
-    CONDITIONS,
-    PATTERN_CHARS_MAX,
-    ask,
-    compile_condition,
-    pattern_problem,
-)
+from comporta.domain.conditions import CONDITIONS, ask, compile_condition
 from comporta.domain.event import CONTENT_CHARS_MAX, Fields
 from comporta.domain.fleet import Scalar
+from comporta.domain.patterns import PATTERN_CHARS_MAX, pattern_problem
 
 labels = st.lists(st.sampled_from(["vip", "ouro", "pago", "Vip", ""]), max_size=4).map(tuple)
 asked_labels = labels.filter(bool)

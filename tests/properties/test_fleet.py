@@ -15,8 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from comporta.domain.conditions import pattern_problem
 from comporta.domain.fleet import Fleet, Scalar, SourceKind
+from comporta.domain.patterns import pattern_problem
 from comporta.errors import FleetError
 from comporta.fleet.credentials import make_secret, make_signing_secret, make_token
 from comporta.fleet.declared import (

@@ -10,10 +10,10 @@ from operator import attrgetter
 from typing import get_args
 
 import msgspec
-import re2  # type: ignore[import-untyped]
 
 from comporta.domain.event import Attribute, Fields
 from comporta.domain.fleet import Scalar
+from comporta.domain.patterns import PatternError, searcher
 
 NOT = "not."
 ATTRIBUTE = "custom_attributes."
@@ -21,11 +21,6 @@ CONDITIONS_MAX = 50
 """Of one route."""
 PATTERNS_MAX = 10
 """Regular expressions of one condition."""
-PATTERN_CHARS_MAX = 1000
-PROGRAM_MAX = 2500
-"""Steps of a compiled regular expression; what one search costs grows with them and the text."""
-_PATTERN_BYTES_MAX = 8 * 1024**2
-"""Memory of one regular expression. With much less RE2 becomes slow, though it stays linear."""
 _PARTS: dict[str, tuple[str, ...]] = {
     "labels": ("any", "all"),
     "content": ("exact", "prefix", "regex"),
@@ -50,7 +45,7 @@ Holds = Callable[[Fields], bool]
 
 
 class ConditionError(ValueError):
-    """A condition that cannot be compiled; the message says why, in English."""
+    """A condition that this version does not know."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -98,7 +93,8 @@ def compile_condition(key: str, wanted: tuple[Scalar, ...]) -> Condition:
     """A condition of a route.
 
     Raises:
-        ConditionError: there is no such condition, or a regular expression cannot be used.
+        ConditionError: there is no such condition.
+        PatternError: a regular expression cannot be used.
     """
     asked = ask(key)
     if asked is None:
@@ -121,7 +117,7 @@ def compile_where(where: Mapping[str, tuple[Scalar, ...]]) -> tuple[Condition, .
 def _compiled_or_raising(key: str, wanted: tuple[Scalar, ...]) -> Condition:
     try:
         return compile_condition(key, wanted)
-    except ConditionError as error:
+    except (ConditionError, PatternError) as error:
         return Condition(key, wanted, lambda _fields: None, _raising(str(error)))
 
 
@@ -130,15 +126,6 @@ def _raising(message: str) -> Holds:
         raise ConditionError(message)
 
     return holds
-
-
-def pattern_problem(pattern: str) -> str:
-    """Why a regular expression cannot be used, in RE2's words; "" if it can."""
-    try:
-        _search(pattern)
-    except ConditionError as error:
-        return str(error)
-    return ""
 
 
 def _reader(asked: Asked) -> Read:
@@ -198,7 +185,7 @@ def _begins(read: Read, wanted: tuple[Scalar, ...]) -> Holds:
 
 
 def _fits_pattern(read: Read, wanted: tuple[Scalar, ...]) -> Holds:
-    searches = [_search(str(value)) for value in wanted]
+    searches = [searcher(str(value)) for value in wanted]
 
     def holds(fields: Fields) -> bool:
         text = read(fields)
@@ -208,25 +195,6 @@ def _fits_pattern(read: Read, wanted: tuple[Scalar, ...]) -> Holds:
         return any(search(encoded) for search in searches)
 
     return holds
-
-
-def _search(pattern: str) -> Callable[[bytes], object]:
-    if len(pattern) > PATTERN_CHARS_MAX:
-        raise ConditionError(f"longer than {PATTERN_CHARS_MAX} characters")
-    options = re2.Options()
-    options.max_mem = _PATTERN_BYTES_MAX
-    options.never_capture = True
-    options.log_errors = False
-    try:
-        compiled = re2.compile(pattern, options)
-    except re2.error as error:
-        reason = error.args[0]
-        said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise ConditionError(said) from None
-    if compiled.programsize > PROGRAM_MAX:
-        raise ConditionError("pattern too large")
-    search: Callable[[bytes], object] = compiled.search
-    return search
 
 
 _MAKERS: dict[tuple[str, str], Callable[[Read, tuple[Scalar, ...]], Holds]] = {

@@ -7,9 +7,9 @@ from comporta.domain.conditions import (
     PATTERNS_MAX,
     Asked,
     ask,
-    pattern_problem,
 )
 from comporta.domain.fleet import Scalar
+from comporta.domain.patterns import pattern_problem
 from comporta.fleet.declared import INTEGER_MAX, LIST_MAX, NAME_CHARS_MAX, TEXT_CHARS_MAX, Fail
 from comporta.i18n import _
 from comporta.toml_lines import Path
