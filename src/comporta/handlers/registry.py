@@ -42,7 +42,7 @@ class Handler(msgspec.Struct, frozen=True):
     where: dict[str, tuple[Scalar, ...]]
     timeout_s: float
     concurrency: int
-    """Calls at a time in each dispatch process; 0: as many as the setting `concurrency` says."""
+    """Calls at a time, over all workers; 0: as many as the setting `concurrency` says."""
     function: Function
     decode: Decode
     takes_context: bool
@@ -52,7 +52,14 @@ class Handler(msgspec.Struct, frozen=True):
     def destination(self, id_: str) -> Destination:
         """It, as a destination of the fleet."""
         url = HANDLER_SCHEME + self.name
-        return Destination(id_, self.name, url, timeout_s=self.timeout_s, managed=MANAGER)
+        return Destination(
+            id=id_,
+            name=self.name,
+            url=url,
+            timeout_s=self.timeout_s,
+            concurrency=self.concurrency,
+            managed=MANAGER,
+        )
 
     def route(self, id_: str) -> Route:
         """The rule that leads events to it."""
@@ -95,7 +102,7 @@ class Gateway:
             where: fields of the event and the values they may have, as in a route.
             name: of the handler, and so of its destination; the function's if empty.
             timeout_s: seconds for one call; then it is cancelled, and tried again later.
-            concurrency: calls at a time in each dispatch process; 0: the setting `concurrency`.
+            concurrency: calls at a time, over all workers; 0: the setting `concurrency`.
 
         Raises:
             ConfigError: a rule is broken, or the function cannot be a handler.

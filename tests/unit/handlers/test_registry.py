@@ -24,13 +24,15 @@ def test_a_handler_is_a_destination_of_its_name_and_a_route_to_it() -> None:
         instance=["loja-sp", "hotel-*"],
         where={"inbox_id": [1, 2], "private": False},
         timeout_s=3,
+        concurrency=8,
     )
     async def answer(event: MessageCreated) -> None: ...
 
     (handler,) = gateway.handlers
     destination, route = handler.destination("dst_1"), handler.route("rte_1")
     assert (destination.name, destination.url) == ("answer", "handler:answer")
-    assert (destination.timeout_s, destination.managed) == (3, "handlers")
+    assert (destination.timeout_s, destination.concurrency) == (3, 8)
+    assert destination.managed == "handlers"
     assert (route.to, route.managed) == (("answer",), "handlers")
     assert route.instances == ("loja-sp", "hotel-*")
     assert route.events == ("message_*", "conversation_created")
