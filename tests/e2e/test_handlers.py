@@ -13,6 +13,7 @@ from tests.integration.receiver import Receiver
 from tests.support.gateway import ROOT, Gateway, free_port, wait_for
 
 from comporta.domain.ids import show
+from comporta.enrolment import GONE
 from comporta.ledger.port import AttemptRow, DeliveryFilter, DeliveryRow
 from comporta.stores import Stores
 from comporta.testing import sample
@@ -201,6 +202,31 @@ def test_handlers_are_destinations_that_files_and_exports_leave_alone(bot: Bot) 
     bot.gateway.apply(bot.gateway.fleet_file.read_text())
     names = [one["name"] for one in bot.gateway.command("destination", "list")]
     assert names == ["crm", "answer", "labels"]
+
+
+def test_workers_that_start_together_enrol_a_handler_once_and_lose_it_without_its_module(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mybot.py").write_text(BOT)
+    with Receiver() as crm:
+        fleet = FLEET.replace("URL", crm.url)
+        gateway = Gateway(tmp_path, fleet, workers=2, handlers="mybot:gateway")
+        gateway.environment["PYTHONPATH"] += f":{tmp_path}"
+        with gateway:
+            bot = Bot(gateway, crm, tmp_path)
+            wait_for("the handlers are there", lambda: len(destinations(gateway)) == 3)
+            bot.say("oi", 1)
+            wait_for("it was called", lambda: bot.seen("oi "))
+            assert destinations(gateway) == {"crm": "", "answer": "", "labels": ""}
+            gateway.stop()
+            del gateway.environment["COMPORTA_HANDLERS"]
+            gateway.start()
+            wait_for("they are disabled", lambda: destinations(gateway)["answer"] == GONE)
+            assert [one["name"] for one in gateway.command("route", "list")] == ["tudo"]
+
+
+def destinations(gateway: Gateway) -> dict[str, str]:
+    return {one["name"]: one["disabled"] for one in gateway.command("destination", "list")}
 
 
 # The command
