@@ -12,6 +12,7 @@ import pytest
 from tests.integration.receiver import Receiver
 from tests.support.gateway import ROOT, Gateway, free_port, wait_for
 
+from comporta.domain.delivery import DeliveryState
 from comporta.domain.ids import show
 from comporta.enrolment import GONE
 from comporta.ledger.port import AttemptRow, DeliveryFilter, DeliveryRow
@@ -126,7 +127,8 @@ def test_a_webhook_calls_the_handler_with_a_typed_event_and_its_context(bot: Bot
     assert line.startswith("oi 7 loja-sp dlv_")
     assert attempts[0].error == ""
     assert attempts[0].status is None
-    assert row.event_type == "message_created"
+    assert (row.event_type, row.state) == ("message_created", DeliveryState.DELIVERED)
+    assert len(bot.seen("oi ")) == 1
 
 
 def test_a_handler_is_called_for_its_own_events_only(bot: Bot) -> None:
@@ -141,12 +143,14 @@ def test_retry_after_a_while_is_kept_as_it_was_asked(bot: Bot) -> None:
     bot.say("later", 8)
     row, attempts = bot.tried("later")
     assert attempts[0].error == "the CRM is busy"
+    assert row.state is DeliveryState.SCHEDULED
     assert row.due_at_ms - attempts[0].started_at_ms == pytest.approx(3_600_000, rel=0.01)
 
 
-def test_the_reason_of_a_drop_is_kept(bot: Bot) -> None:
+def test_a_drop_discards_the_delivery_with_its_reason(bot: Bot) -> None:
     bot.say("spam", 9)
-    _row, attempts = bot.tried("spam")
+    row, attempts = bot.tried("spam")
+    assert (row.state, row.reason) == (DeliveryState.DISCARDED, "it is spam")
     assert attempts[0].error == "it is spam"
 
 
@@ -184,7 +188,8 @@ def test_a_handler_that_blocks_is_named_and_holds_up_no_other_destination(bot: B
     assert said["handler"] == "answer"
     assert said["file"].endswith("mybot.py")
     assert BOT.splitlines()[said["line"] - 1].strip() == "time.sleep(2.5)"
-    _row, attempts = bot.tried("blocking")
+    row, attempts = bot.tried("blocking")
+    assert row.state is DeliveryState.DELIVERED
     assert "answer blocked the event loop of all handlers for" in attempts[0].response.decode()
     blocks = 'comporta_handler_blocks_total{destination="answer"}'
     wait_for("the metric counts it", lambda: bot.gateway.metrics().get(blocks) == 1)
