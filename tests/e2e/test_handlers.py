@@ -31,9 +31,16 @@ token = "{TOKEN}"
 name = "crm"
 url = "URL/crm"
 retry = []
+[[destination]]
+name = "by-hand"
+url = "handler:nobody"
 [[route]]
 name = "tudo"
 to = ["crm"]
+[[route]]
+name = "contatos"
+events = ["contact_created"]
+to = ["by-hand"]
 """
 BOT = """
 import pathlib
@@ -91,12 +98,14 @@ class Bot:
         lines = file.read_text().splitlines() if file.exists() else []
         return [line for line in lines if line.startswith(beginning)]
 
-    def tried(self, content: str) -> tuple[DeliveryRow, list[AttemptRow]]:
-        """The delivery of a message to its handler, once it was tried."""
+    def tried(
+        self, content: str, destination: str = "answer"
+    ) -> tuple[DeliveryRow, list[AttemptRow]]:
+        """The delivery of a body that holds this text, once it was tried."""
 
         async def ask(stores: Stores) -> tuple[DeliveryRow, list[AttemptRow]] | None:
             fleet = await stores.ledger.fleet()
-            (mine,) = [one.id for one in fleet.destinations if one.name == "answer"]
+            (mine,) = [one.id for one in fleet.destinations if one.name == destination]
             for row in await stores.ledger.deliveries(DeliveryFilter(destination_id=mine)):
                 event = await stores.ledger.event(row.event_id)
                 if event and event.body and f'"{content}"'.encode() in event.body:
@@ -206,7 +215,7 @@ def test_handlers_are_destinations_that_files_and_exports_leave_alone(bot: Bot) 
     assert "answer" not in bot.gateway.command("export")["fleet_toml"]
     bot.gateway.apply(bot.gateway.fleet_file.read_text())
     names = [one["name"] for one in bot.gateway.command("destination", "list")]
-    assert names == ["crm", "answer", "labels"]
+    assert names == ["crm", "by-hand", "answer", "labels"]
 
 
 def test_workers_that_start_together_enrol_a_handler_once_and_lose_it_without_its_module(
@@ -219,19 +228,29 @@ def test_workers_that_start_together_enrol_a_handler_once_and_lose_it_without_it
         gateway.environment["PYTHONPATH"] += f":{tmp_path}"
         with gateway:
             bot = Bot(gateway, crm, tmp_path)
-            wait_for("the handlers are there", lambda: len(destinations(gateway)) == 3)
+            wait_for("the handlers are there", lambda: len(destinations(gateway)) == 4)
             bot.say("oi", 1)
             wait_for("it was called", lambda: bot.seen("oi "))
-            assert destinations(gateway) == {"crm": "", "answer": "", "labels": ""}
+            assert set(destinations(gateway).values()) == {""}
             gateway.stop()
             del gateway.environment["COMPORTA_HANDLERS"]
             gateway.start()
             wait_for("they are disabled", lambda: destinations(gateway)["answer"] == GONE)
-            assert [one["name"] for one in gateway.command("route", "list")] == ["tudo"]
+            assert [one["name"] for one in gateway.command("route", "list")] == [
+                "tudo",
+                "contatos",
+            ]
 
 
 def destinations(gateway: Gateway) -> dict[str, str]:
     return {one["name"]: one["disabled"] for one in gateway.command("destination", "list")}
+
+
+def test_a_fleet_file_may_lead_to_a_handler_which_need_not_be_there_yet(bot: Bot) -> None:
+    bot.post(sample("contact_created"))
+    row, attempts = bot.tried("contact_created", "by-hand")
+    assert attempts[0].error == "no handler nobody runs here"
+    assert row.state is DeliveryState.SCHEDULED
 
 
 # The command

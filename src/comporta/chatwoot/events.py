@@ -6,7 +6,7 @@ in ISO 8601, or Unix seconds with 0 for never. Shapes: Chatwoot's `app/models/me
 `app/presenters/conversations/event_data_presenter.rb`, from 4.2 to 4.16.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -15,6 +15,9 @@ Instant = str | int | float | None
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a body. Its `repr` shows no more than its id: the rest is about people."""
+
+    begins: ClassVar[tuple[str, ...]] = ()
+    """How the names of the events begin that it is for."""
 
     def __repr__(self) -> str:
         shown = (f"{name}={value!r}" for name, value in self.__rich_repr__())
@@ -148,6 +151,7 @@ def _merged(parts: list[dict[str, Change]] | None) -> dict[str, Change]:
 class Conversation(Shape, frozen=True, kw_only=True):
     """A conversation: within other events, and by itself as any `conversation_…` event."""
 
+    begins: ClassVar = ("conversation_", "automation_event", "macro.")
     id: int
     """The number that people see, unique only within its account; the one for API calls."""
     event: str = ""
@@ -206,6 +210,7 @@ class ConversationResolved(Conversation, frozen=True, kw_only=True):
 class Message(Shape, frozen=True, kw_only=True):
     """A message, as any `message_…` event."""
 
+    begins: ClassVar = ("message_",)
     id: int
     event: str = ""
     account: Account | None = None
@@ -238,6 +243,7 @@ class MessageUpdated(Message, frozen=True, kw_only=True):
 class Contact(Person, frozen=True, kw_only=True):
     """A contact, as any `contact_…` event."""
 
+    begins: ClassVar = ("contact_",)
     event: str = ""
     changed_attributes: list[dict[str, Change]] | None = None
 
@@ -258,6 +264,7 @@ class ContactUpdated(Contact, frozen=True, kw_only=True):
 class Typing(Shape, frozen=True, kw_only=True):
     """Somebody types, or stopped: `conversation_typing_on` and `conversation_typing_off`."""
 
+    begins: ClassVar = ("conversation_typing_",)
     event: str = ""
     conversation: Conversation
     user: Person | None = None
@@ -267,6 +274,7 @@ class Typing(Shape, frozen=True, kw_only=True):
 class WebwidgetTriggered(Shape, frozen=True, kw_only=True):
     """`webwidget_triggered`: a visitor opened the chat on a website."""
 
+    begins: ClassVar = ("webwidget_",)
     event: str = ""
     contact: Person | None = None
     inbox: Inbox | None = None

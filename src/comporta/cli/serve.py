@@ -78,7 +78,8 @@ def serve(  # noqa: PLR0913  (one parameter an option)
     enrolled = load_handlers(settings.handlers) if settings.handlers else ()
     if settings.fleet is not None:
         asyncio.run(apply_at_start(desk, settings.fleet))
-    asyncio.run(_enrol(desk, enrolled))
+    if enrolled:
+        asyncio.run(_enrol(desk, enrolled))
     if welcome:
         asyncio.run(greet(desk))
     with watching(desk) if welcome else contextlib.nullcontext():

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, get_type_hints
 
 from comporta.errors import ConfigError
+from comporta.fleet.names import is_glob
 from comporta.handlers.context import Context
 from comporta.handlers.decoding import Decode, decoder_of
 from comporta.i18n import _
@@ -28,8 +29,12 @@ def place_of(function: Any) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
 
 
-def way_to_call(function: Function) -> tuple[Decode, bool]:
+def way_to_call(function: Function, events: tuple[str, ...]) -> tuple[Decode, bool]:
     """What makes the event of a body, and whether the function takes the context too.
+
+    Args:
+        function: the handler.
+        events: types and patterns that it is for.
 
     Raises:
         ConfigError: it cannot be a handler.
@@ -51,11 +56,22 @@ def way_to_call(function: Function) -> tuple[Decode, bool]:
     takes_context = second is not None and hints.get(second.name) is Context
     if second in needed and not takes_context:
         refuse(place, _("A handler's second parameter is the context: annotate it with Context."))
+    annotation = hints.get(positional[0].name, dict)
     try:
-        decode = decoder_of(hints.get(positional[0].name, dict))
+        decode = decoder_of(annotation)
     except TypeError as problem:
         refuse(place, str(problem))
+    _refuse_mix_up(place, annotation, events)
     return decode, takes_context
+
+
+def _refuse_mix_up(place: str, annotation: Any, events: tuple[str, ...]) -> None:
+    """A conversation would pass for a message: both have an id, and all else may be missing."""
+    beginnings = getattr(annotation, "begins", ())
+    for event in events:
+        if beginnings and not is_glob(event) and not event.startswith(beginnings):
+            said = _("{event} is not what {annotation} is for.")
+            refuse(place, said.format(event=event, annotation=annotation.__name__))
 
 
 def _hints(function: Function) -> dict[str, Any]:

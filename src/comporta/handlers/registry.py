@@ -109,7 +109,7 @@ class Gateway:
         """
 
         def register(function: F) -> F:
-            decode, takes_context = way_to_call(function)
+            decode, takes_context = way_to_call(function, events)
             handler = Handler(
                 name=name or getattr(function, "__name__", ""),
                 events=events,
@@ -139,7 +139,8 @@ class Gateway:
 
 
 def _values(wanted: Scalar | Sequence[Scalar]) -> tuple[Scalar, ...]:
-    return (wanted,) if isinstance(wanted, str | int) else tuple(wanted)
+    # Whatever else it is, the rules will say that it is none of the values that there are.
+    return tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)  # type: ignore[return-value]
 
 
 def _check(handler: Handler) -> None:

@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 BYTES_MAX = 20_000
 SUMMARY_CHARS_MAX = 200
 FRAMES_MAX = 50
-_OURS = str(Path(__file__).parent)
+_OURS = str(Path(__file__).parents[1])
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib")})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from comporta import Context, Gateway, MessageCreated
+from comporta import Context, Gateway, MessageCreated, Typing
 from comporta.errors import ConfigError
 from comporta.handlers.registry import CONCURRENCY_MAX, HANDLERS_MAX
 
@@ -20,7 +20,7 @@ def test_a_handler_is_a_destination_of_its_name_and_a_route_to_it() -> None:
 
     @gateway.on(
         "message_*",
-        "conversation_created",
+        "message_created",
         instance=["loja-sp", "hotel-*"],
         where={"inbox_id": [1, 2], "private": False},
         timeout_s=3,
@@ -35,7 +35,7 @@ def test_a_handler_is_a_destination_of_its_name_and_a_route_to_it() -> None:
     assert destination.managed == "handlers"
     assert (route.to, route.managed) == (("answer",), "handlers")
     assert route.instances == ("loja-sp", "hotel-*")
-    assert route.events == ("message_*", "conversation_created")
+    assert route.events == ("message_*", "message_created")
     assert route.where == {"inbox_id": (1, 2), "private": (False,)}
 
 
@@ -103,6 +103,7 @@ def test_a_function_that_cannot_be_a_handler_is_refused_at_its_place(
     [
         ({"where": {"mesage_type": "incoming"}}, 'Did you mean "message_type"'),
         ({"where": {"private": "no"}}, "true or false"),
+        ({"where": {"private": None}}, "true or false"),
         ({"where": {"inbox_id": []}}, "empty"),
         ({"name": "Resposta Automática"}, 'Did you mean "resposta-automatica"'),
         ({"instance": "Loja SP"}, "not a name"),
@@ -122,6 +123,23 @@ def test_what_no_fleet_file_may_say_no_handler_may_say(words: dict[str, Any], sa
 def test_a_handler_says_which_events_it_is_for() -> None:
     with pytest.raises(ConfigError, match="which events"):
         Gateway().on()(bare)
+
+
+async def message(event: MessageCreated) -> None: ...
+async def typing(event: Typing) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "event"),
+    [(message, "conversation_created"), (typing, "conversation_updated"), (message, "macro.x")],
+)
+def test_an_event_that_would_only_seem_to_fit_is_refused(function: Any, event: str) -> None:
+    with pytest.raises(ConfigError, match=f"{event} is not what"):
+        Gateway().on(event)(function)
+
+
+def test_what_a_fork_calls_a_message_and_what_a_pattern_stands_for_may_be_one() -> None:
+    Gateway().on("message_incoming", "*")(message)
 
 
 def test_two_handlers_have_two_names() -> None:
