@@ -5,12 +5,13 @@ process group, so SIGINT is the worker's business; SIGTERM makes it drain like t
 """
 
 import asyncio
+import io
 import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 import structlog
@@ -22,11 +23,16 @@ from comporta.destinations.http import HttpSender
 from comporta.dispatch.routing import Routing, compile_routing
 from comporta.dispatch.worker import Dispatcher
 from comporta.domain.fleet import Fleet
+from comporta.enrolment import enrol_handlers
 from comporta.errors import ComportaError, StoreError
 from comporta.fleet.watch import FleetWatch
+from comporta.handlers.loading import load_handlers
+from comporta.handlers.registry import Handler
+from comporta.handlers.runner import HandlerRunner
 from comporta.settings import Settings
 from comporta.stores import Stores, open_stores
 from comporta.telemetry import logs
+from comporta.telemetry.metric_defs import OTHER
 from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
 from comporta.telemetry.tally import Tally
 
@@ -36,6 +42,8 @@ PRUNE_STEP = 200
 SIGN_PERIOD_S = 1.0
 DRAIN_AFTER_CRASH_S = 2.0
 ORDERS_BYTES_MAX = 1024 * 1024
+HANDLERS_END_S = 1.0
+"""For handlers that were cancelled, after everything else has ended."""
 _DAY_MS = 86_400_000
 _log = structlog.get_logger(__name__)
 
@@ -43,8 +51,15 @@ _log = structlog.get_logger(__name__)
 class Dispatch:
     """Everything that one dispatch process does."""
 
-    def __init__(self, settings: Settings, orders: Orders, stores: Stores, tally: Tally) -> None:
-        self._settings, self._stores = settings, stores
+    def __init__(
+        self,
+        settings: Settings,
+        orders: Orders,
+        stores: Stores,
+        tally: Tally,
+        handlers: HandlerRunner,
+    ) -> None:
+        self._settings, self._stores, self._handlers = settings, stores, handlers
         self._routing: Routing
         self._sender = HttpSender()
         self._watch = FleetWatch(stores.ledger, self._compile)
@@ -61,33 +76,38 @@ class Dispatch:
         )
         self._metrics = Metrics(tally, prepare(settings.data / METRICS_FOLDER, orders.server_pid))
 
-    async def run(self, until: Callable[[], Awaitable[float]]) -> None:
+    async def run(self, until: Callable[[], Awaitable[float]], signs: int) -> None:
         """Work until `until` is over, then drain for as many seconds as it says.
+
+        Signs of life go to the file descriptor `signs`.
 
         A defect ends the process, with a traceback in the log, and it is started anew.
         """
         await self._sender.open()
         try:
             await self._watch.load()
-            await self._work(until)
+            await self._work(until, signs)
         finally:
             await self._sender.close()
 
-    async def _work(self, until: Callable[[], Awaitable[float]]) -> None:
+    async def _work(self, until: Callable[[], Awaitable[float]], signs: int) -> None:
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(self._dispatcher.run()),
                 tasks.create_task(self._watch.run()),
                 tasks.create_task(self._metrics.run()),
                 tasks.create_task(self._prune()),
-                tasks.create_task(_give_signs_of_life()),
+                tasks.create_task(self._handlers.watch()),
+                tasks.create_task(_give_signs_of_life(signs)),
             ]
             await self._dispatcher.drain(await until())
             for task in background:
                 task.cancel()
 
     def _compile(self, fleet: Fleet) -> None:
-        self._routing = compile_routing(fleet, self._stores.open_secret, self._sender)
+        self._routing = compile_routing(
+            fleet, self._stores.open_secret, self._sender, self._handlers.send
+        )
         self._dispatcher.fleet_changed()
 
     async def _disable(self, destination_id: str) -> None:
@@ -117,9 +137,8 @@ class Dispatch:
             _log.error("events.not_pruned", error=str(error))
 
 
-async def _give_signs_of_life() -> None:
+async def _give_signs_of_life(out: int) -> None:
     """See `comporta.companion`. A worker that does not listen is no reason to wait or to fail."""
-    out = sys.stdout.fileno()
     os.set_blocking(out, False)
     while True:
         with suppress(BlockingIOError, BrokenPipeError):
@@ -153,16 +172,47 @@ class _End:
         return self.drain_s
 
 
-async def serve(settings: Settings, orders: Orders) -> None:
+@asynccontextmanager
+async def _running(handlers: Sequence[Handler], tally: Tally) -> AsyncIterator[HandlerRunner]:
+    runner = HandlerRunner(handlers, lambda name: tally.handler_blocks.add((name or OTHER,)))
+    await runner.open()
+    try:
+        yield runner
+    finally:
+        await runner.close(HANDLERS_END_S)
+
+
+async def serve(
+    settings: Settings, orders: Orders, handlers: Sequence[Handler], signs: int
+) -> None:
     """Dispatch with these settings until standard input ends, or SIGTERM comes.
 
+    Args:
+        settings: of the worker.
+        orders: what else it said.
+        handlers: the functions that are destinations here.
+        signs: the file descriptor for signs of life.
+
     Raises:
-        ComportaError: the stores cannot be opened.
+        ComportaError: the stores cannot be opened, or a handler's name is taken.
     """
     end = _End(settings.drain_s)
     tally = Tally()
-    async with open_stores(settings, tally, upkeep=True) as stores:
-        await Dispatch(settings, orders, stores, tally).run(end.wait)
+    async with (
+        open_stores(settings, tally, upkeep=True) as stores,
+        _running(handlers, tally) as runner,
+    ):
+        await enrol_handlers(stores.fleet, handlers)
+        await Dispatch(settings, orders, stores, tally, runner).run(end.wait, signs)
+
+
+def _apart() -> int:
+    """Keep standard output for signs of life; what handlers print goes where log lines go."""
+    signs = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    return signs
 
 
 def main() -> None:
@@ -172,11 +222,13 @@ def main() -> None:
     settings = Settings(**orders.settings)
     i18n.use(settings.language)
     logs.configure(settings.log_level)
-    process.tune()
+    signs = _apart()
     # Intake goes first: what is in the log can wait, a Chatwoot cannot.
     os.nice(NICENESS)
     try:
-        uvloop.run(serve(settings, orders))
+        handlers = load_handlers(settings.handlers) if settings.handlers else ()
+        process.tune()
+        uvloop.run(serve(settings, orders, handlers, signs))
     except ComportaError as error:
         _log.error("dispatch.not_started", error=str(error))
         raise SystemExit(1) from None

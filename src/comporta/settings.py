@@ -7,6 +7,7 @@ where, and what to do. `comporta.example.toml` is the commented reference.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ CONFIG_VARIABLE: Final = "COMPORTA_CONFIG"
 DEFAULT_FILE: Final = Path("comporta.toml")
 ENGINES: Final = ("sqlite",)
 """The schemes that an engine URL may have."""
+_HANDLERS: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _FILE_BYTES_MAX: Final = 1024 * 1024
 _SHOWN_CHARS_MAX: Final = 60
 
@@ -90,6 +92,8 @@ class Settings(BaseSettings):
     """The folder for everything that is stored, made if it is missing."""
     fleet: Path | None = None
     """A fleet file to apply at start; none if empty."""
+    handlers: str = ""
+    """Python handlers to run, as module:name of their comporta.Gateway; none if empty."""
     host: Annotated[str, Field(min_length=1, max_length=255)] = "0.0.0.0"  # noqa: S104  (containers)
     """The address to listen on."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8001
@@ -196,6 +200,13 @@ class Settings(BaseSettings):
         if value and (problem := url_problem(value)):
             raise ValueError(problem)
         return value.rstrip("/")
+
+    @field_validator("handlers")
+    @classmethod
+    def _module_and_name(cls, value: str) -> str:
+        if value and not _HANDLERS.fullmatch(value):
+            raise ValueError(_("Write it as module:name, as in mybot:gateway."))
+        return value
 
     @field_validator("log", "ledger", "state")
     @classmethod

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from comporta.i18n import _
 
 URL_CHARS_MAX = 2048
+HANDLER_SCHEME = "handler:"
 
 
 def url_problem(text: str, *, login: bool = False) -> str:
@@ -28,6 +29,11 @@ def url_problem(text: str, *, login: bool = False) -> str:
     except ValueError:
         return _("This is not a URL: its host or port cannot be read.")
     return _parts_problem(parts, port, login=login)
+
+
+def handler_of(url: str) -> str | None:
+    """`"handler:answer"` → `"answer"`, the handler that a destination stands for; else None."""
+    return url.removeprefix(HANDLER_SCHEME) if url.startswith(HANDLER_SCHEME) else None
 
 
 def _parts_problem(parts: SplitResult, port: int | None, *, login: bool) -> str:

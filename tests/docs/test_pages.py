@@ -20,7 +20,15 @@ from tests.docs.pages import (
     text_of,
 )
 
-USER_PAGES = {"guarantees", "operating", "configuration", "receiving", "metrics", "problems"}
+USER_PAGES = {
+    "guarantees",
+    "operating",
+    "configuration",
+    "receiving",
+    "metrics",
+    "problems",
+    "handlers",
+}
 ADRS = sorted((DOCS / "adr").glob("*.md"))
 pair = pytest.mark.parametrize(("english", "portuguese"), PAIRS, ids=name_of)
 page = pytest.mark.parametrize("path", PAGES, ids=name_of)

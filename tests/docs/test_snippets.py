@@ -128,6 +128,25 @@ def test_another_secret_is_not_genuine(is_genuine: Check) -> None:
     assert not is_genuine(other, signed(), BODY)
 
 
+# Handlers
+
+
+def test_the_handlers_of_the_page_pass_the_tests_of_the_page(tmp_path: Path) -> None:
+    module, tests = fences(DOCS / "handlers.md", "python")
+    (tmp_path / "mybot.py").write_text(module)
+    (tmp_path / "test_mybot.py").write_text(tests)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{tmp_path}"},
+    )
+    assert "3 passed" in done.stdout, done.stdout
+
+
 # The fleet and the settings
 
 

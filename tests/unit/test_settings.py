@@ -157,6 +157,8 @@ def test_variables_that_kubernetes_makes_for_a_service_are_explained(
         ("log_level", "inof", "'info'"),
         ("lang", "fr", "en, pt_BR"),
         ("public_url", "gateway.example", "http://"),
+        ("handlers", "mybot", "mybot:gateway"),
+        ("handlers", "mybot.py:gateway()", "mybot:gateway"),
         ("log", "sqlit:x", 'Did you mean "sqlite"?'),
         ("ledger", "data/ledger.db", "sqlite:data/log.db"),
         ("state", "sqlite://x", "sqlite:data/log.db"),

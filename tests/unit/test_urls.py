@@ -2,7 +2,7 @@
 
 import pytest
 
-from comporta.urls import masked_url, url_problem, webhook_url
+from comporta.urls import handler_of, masked_url, url_problem, webhook_url
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,10 @@ def test_passwords_and_queries_are_not_shown() -> None:
 def test_a_webhook_url_has_one_slash_whatever_it_was_given() -> None:
     assert webhook_url("https://in.example/", "cmp_a-b") == "https://in.example/webhook/cmp_a-b"
     assert webhook_url("https://in.example", "a/b") == "https://in.example/webhook/a%2Fb"
+
+
+def test_a_handler_has_a_url_that_names_it_and_is_shown_as_it_is() -> None:
+    assert handler_of("handler:answer") == "answer"
+    assert handler_of("https://handler:answer@n8n/") is None
+    assert masked_url("handler:answer") == "handler:answer"
+    assert url_problem("handler:answer") != "", "only destinations may be handlers"

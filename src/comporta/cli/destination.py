@@ -39,6 +39,7 @@ async def list_(desk: Desk) -> None:
         Column("timeout_s", _("TIMEOUT S"), right=True),
         Column("retry", _("RETRY S")),
         Column("disabled", _("DISABLED")),
+        Column("managed", _("KEPT BY")),
         Column("id", _("ID")),
     )
     empty = _("No destinations. Add one: comporta destination add NAME URL")
@@ -84,6 +85,7 @@ async def show(desk: Desk, *, name: Name) -> None:
         "timeout_s": _("Timeout (s)"),
         "retry": _("Retry after (s)"),
         "disabled": _("Disabled"),
+        "managed": _("Kept by"),
     }
     desk.screen.record([(key, title, data[key]) for key, title in titles.items()])
 
@@ -132,4 +134,5 @@ def _data(one: Destination) -> dict[str, object]:
         "timeout_s": one.timeout_s,
         "retry": list(one.retry),
         "disabled": one.disabled,
+        "managed": one.managed,
     }

@@ -33,7 +33,7 @@ _DELIVERY = (
 )
 _CHANGE = ("applied", "changes", "tokens", "warnings")
 _SOURCE = ("instance", "name", "id", "kind", "tokens", "secrets")
-_DESTINATION = ("name", "url", "signed", "timeout_s", "retry", "disabled", "id")
+_DESTINATION = ("name", "url", "signed", "timeout_s", "retry", "disabled", "managed", "id")
 _ROUTE = ("name", "instances", "events", "where", "to", "id")
 
 KEYS: dict[str, tuple[str, ...]] = {

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,12 @@ from comporta.cli.command import command
 from comporta.cli.desk import Desk
 from comporta.cli.first import make_folder
 from comporta.cli.fleetfile import apply_at_start
+from comporta.cli.planned import carried_out
 from comporta.cli.welcome import greet, watching
+from comporta.enrolment import enrol_handlers
 from comporta.errors import ComportaError
+from comporta.handlers.loading import load_handlers
+from comporta.handlers.registry import Handler
 from comporta.i18n import _, current
 
 WORKERS_MAX = 256
@@ -46,6 +51,12 @@ def serve(  # noqa: PLR0913  (one parameter an option)
         Path | None,
         typer.Option(metavar="FILE", help=_("Apply this fleet file at start, without asking.")),
     ] = None,
+    handlers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:NAME", help=_("Run the Python handlers of this comporta.Gateway.")
+        ),
+    ] = None,
     welcome: Annotated[
         bool,
         typer.Option(
@@ -54,7 +65,7 @@ def serve(  # noqa: PLR0913  (one parameter an option)
     ] = False,
 ) -> None:
     """Run the gateway until Ctrl-C."""
-    for name, value in (("HOST", host), ("PORT", port), ("FLEET", fleet)):
+    for name, value in _options(host, port, fleet, handlers):
         if value is not None:
             os.environ[f"COMPORTA_{name}"] = str(value)
     os.environ["COMPORTA_LANG"] = current()
@@ -63,12 +74,30 @@ def serve(  # noqa: PLR0913  (one parameter an option)
     settings = desk.settings
     _port_is_free(settings.host, settings.port)
     make_folder(desk)
+    # Imported before anything is changed: what is wrong with the module refuses the start.
+    enrolled = load_handlers(settings.handlers) if settings.handlers else ()
     if settings.fleet is not None:
         asyncio.run(apply_at_start(desk, settings.fleet))
+    if enrolled:
+        asyncio.run(_enrol(desk, enrolled))
     if welcome:
         asyncio.run(greet(desk))
     with watching(desk) if welcome else contextlib.nullcontext():
         _run(desk, workers)
+
+
+def _options(
+    host: str | None, port: int | None, fleet: Path | None, handlers: str | None
+) -> tuple[tuple[str, object], ...]:
+    return ("HOST", host), ("PORT", port), ("FLEET", fleet), ("HANDLERS", handlers)
+
+
+async def _enrol(desk: Desk, handlers: Sequence[Handler]) -> None:
+    """Make the handlers part of the fleet; show what that changes."""
+    async with desk.stores() as stores:
+        done = await enrol_handlers(stores.fleet, handlers)
+    if done.changes:
+        carried_out(desk, done)
 
 
 def _run(desk: Desk, workers: int) -> None:

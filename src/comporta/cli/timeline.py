@@ -1,9 +1,11 @@
 """An event's story in order: accepted, each delivery, each attempt at it, and the body."""
 
+from textwrap import indent
+
 import msgspec
 
 from comporta.cli.names import Names
-from comporta.cli.screen import Row, Screen, in_json, in_words
+from comporta.cli.screen import Row, Screen, clean, in_json, in_words
 from comporta.cli.views import attempt_cells, delivery_cells, event_cells, event_columns
 from comporta.i18n import _
 from comporta.ledger.port import DeliveryFilter, EventDetail, Ledger
@@ -74,14 +76,16 @@ def _story(story: Row) -> list[str]:
 
 def _attempt(attempt: Row) -> str:
     outcome = f"HTTP {attempt['status']}" if attempt["status"] else in_words(attempt["error"])
+    answer = str(in_json(attempt["response"]) or "")
     line = _("{at}    attempt {number}: {outcome}, {duration} ms").format(
         at=in_words(attempt["started_at"]),
         number=attempt["number"],
-        outcome=outcome,
+        outcome=outcome or _("done"),
         duration=in_words(attempt["duration_ms"]),
     )
-    answer = in_words(in_json(attempt["response"]))
-    return f"{line}  {answer[:ANSWER_LETTERS_MAX]}".rstrip()
+    if not attempt["status"] and answer:  # a handler's traceback
+        return f"{line}\n{indent(clean(answer, lines=True), ' ' * 6)}"
+    return f"{line}  {clean(answer)[:ANSWER_LETTERS_MAX]}".rstrip()
 
 
 def _body(body: bytes | None) -> str:

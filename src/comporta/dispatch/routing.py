@@ -13,9 +13,12 @@ from comporta.domain.classes import EventClass, class_of
 from comporta.domain.delivery import AttemptResult, Delivery, Patience
 from comporta.domain.fleet import Destination, Fleet, Secret
 from comporta.domain.matching import RouteTable
+from comporta.urls import handler_of
 
 Send = Callable[[Delivery, str], Awaitable[AttemptResult]]
 """One attempt at a delivery, given the name of its instance. It always has a result."""
+RunHandler = Callable[[str, Delivery, str, float], Awaitable[AttemptResult]]
+"""The same for the handler of a name, within so many seconds."""
 COMBINATIONS_MAX = 10_000
 """Remembered pairs of destination and event type; beyond that they are settled each time."""
 
@@ -57,7 +60,10 @@ class Routing:
 
 
 def compile_routing(
-    fleet: Fleet, open_secret: Callable[[Secret], str], sender: HttpSender
+    fleet: Fleet,
+    open_secret: Callable[[Secret], str],
+    sender: HttpSender,
+    run_handler: RunHandler,
 ) -> Routing:
     """Compile a fleet.
 
@@ -65,10 +71,15 @@ def compile_routing(
         fleet: what is compiled.
         open_secret: unseals.
         sender: makes attempts over HTTP.
+        run_handler: makes attempts at handlers.
     """
     outbound = {}
     for destination in fleet.destinations:
-        send = _http(destination, open_secret, sender)
+        name = handler_of(destination.url)
+        if name is None:
+            send = _http(destination, open_secret, sender)
+        else:
+            send = _handler(destination, name, run_handler)
         patience = Patience(destination.retry, destination.park_s)
         outbound[destination.id] = Outbound(destination, send, patience)
     return Routing(fleet, outbound)
@@ -80,3 +91,8 @@ def _http(
     key = key_of(open_secret(destination.secret)) if destination.secret else None
     endpoint = Endpoint(destination.url, destination.timeout_s, key)
     return lambda delivery, instance: sender.send(endpoint, delivery, instance)
+
+
+def _handler(destination: Destination, name: str, run_handler: RunHandler) -> Send:
+    timeout_s = destination.timeout_s
+    return lambda delivery, instance: run_handler(name, delivery, instance, timeout_s)

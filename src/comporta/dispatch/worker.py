@@ -228,6 +228,7 @@ class Dispatcher:
                 one.route_id,
                 one.destination_id,
                 routing.class_of(one.destination_id, record.event_type),
+                one.error,
             )
             for one in choices
         )

@@ -85,6 +85,8 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     """Event type or pattern → class, before the defaults of `comporta.domain.classes`."""
     disabled: str = ""
     """Why nothing is sent there ("answered 410 Gone …"); "" while it is enabled."""
+    managed: str = ""
+    """Who keeps it ("handlers"), so that fleet files leave it alone; "": a person."""
 
 
 class Route(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,6 +100,8 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     events: tuple[str, ...] = ("*",)
     where: dict[str, tuple[Scalar, ...]] = {}
     """Condition → the values asked for; all must hold. See `comporta.domain.conditions`."""
+    managed: str = ""
+    """As of a destination."""
 
 
 class Fleet(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -39,7 +39,7 @@ from comporta.fleet.names import (
 )
 from comporta.i18n import _
 from comporta.toml_lines import Path
-from comporta.urls import url_problem
+from comporta.urls import handler_of, url_problem
 from comporta.words import did_you_mean, nearest
 
 _NEAR = 0.8
@@ -138,7 +138,11 @@ class _Rules:
                     owners[token.digest] = f"{instance.name}/{source.name}"
 
     def _destination(self, path: Path, destination: DeclaredDestination) -> None:
-        if problem := url_problem(destination.url, login=True):
+        if (handler := handler_of(destination.url)) is not None:
+            if not is_slug(handler):
+                said = _('"{name}" is not the name of a handler, as in {example}.')
+                self._fail((*path, "url"), said.format(name=handler, example="handler:answer"))
+        elif problem := url_problem(destination.url, login=True):
             self._fail((*path, "url"), problem)
         if not 0 < destination.timeout_s <= TIMEOUT_S_MAX:
             said = _("timeout_s must be more than 0 and at most {max} seconds.")

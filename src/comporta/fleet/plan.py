@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from comporta.domain.fleet import (
     Destination,
@@ -20,6 +21,7 @@ from comporta.domain.fleet import (
     Token,
 )
 from comporta.domain.ids import fresh
+from comporta.errors import FleetError
 from comporta.fleet.credentials import make_token
 from comporta.fleet.declared import (
     Declared,
@@ -36,6 +38,7 @@ from comporta.fleet.details import (
     source_detail,
 )
 from comporta.fleet.named import Named
+from comporta.i18n import _
 from comporta.vault import Vault, new_token
 
 Kind = Literal["add", "change", "remove"]
@@ -85,7 +88,7 @@ _N = TypeVar("_N", bound=Named)
 
 
 def plan(current: Fleet, declared: Declared, vault: Vault) -> Plan:
-    """Compare.
+    """Compare. What a program keeps (`managed`) stays as it is.
 
     Args:
         current: the fleet as it is.
@@ -93,13 +96,17 @@ def plan(current: Fleet, declared: Declared, vault: Vault) -> Plan:
         vault: seals what is new, and opens what may have changed.
 
     Raises:
+        FleetError: a name is taken by a handler.
         ConfigError: the vault has another key than a secret that must be compared.
     """
     return _Planner(current, declared, vault).plan()
 
 
 def declare(fleet: Fleet) -> Declared:
-    """A stored fleet in the form of a declaration, which would change nothing."""
+    """A stored fleet in the form of a declaration, which would change nothing.
+
+    Without what a program keeps: nobody declares that.
+    """
     return Declared(
         instances=tuple(
             DeclaredInstance(one.name, one.url, tuple(map(_declare_source, one.sources)))
@@ -114,10 +121,12 @@ def declare(fleet: Fleet) -> Declared:
                 one.retry,
             )
             for one in fleet.destinations
+            if not one.managed
         ),
         routes=tuple(
             DeclaredRoute(one.name, one.to, one.instances, one.events, one.where)
             for one in fleet.routes
+            if not one.managed
         ),
     )
 
@@ -133,7 +142,13 @@ def _declare_secret(secret: Secret) -> GivenSecret:
 
 class _Planner:
     def __init__(self, current: Fleet, declared: Declared, vault: Vault) -> None:
-        self._current = current
+        self._managed_destinations, self._managed_routes = _managed(current, declared)
+        self._current = replace(
+            current,
+            destinations=tuple(one for one in current.destinations if not one.managed),
+            routes=tuple(one for one in current.routes if not one.managed),
+        )
+        self._whole = current
         self._declared = declared
         self._vault = vault
         self._changes: list[Change] = []
@@ -151,14 +166,17 @@ class _Planner:
             ),
             destinations=tuple(
                 self._destination(destinations.get(one.name), one) for one in declared.destinations
-            ),
-            routes=tuple(self._route(routes.get(one.name), one) for one in declared.routes),
+            )
+            + self._managed_destinations,
+            routes=tuple(self._route(routes.get(one.name), one) for one in declared.routes)
+            + self._managed_routes,
         )
         self._gone("instance", current.instances, declared.instances)
         self._gone("destination", current.destinations, declared.destinations)
         self._gone("route", current.routes, declared.routes)
         changes = tuple(self._changes)
-        return Plan(changes, fleet if changes else current, tuple(self._shown), declared.warnings)
+        after = fleet if changes else self._whole
+        return Plan(changes, after, tuple(self._shown), declared.warnings)
 
     def _instance(self, old: Instance | None, wanted: DeclaredInstance) -> Instance:
         plain = Instance(old.id if old else fresh("ins"), wanted.name, wanted.url)
@@ -248,6 +266,20 @@ class _Planner:
         self._changes += [
             Change("remove", what, prefix + one.name) for one in old if one.name not in kept
         ]
+
+
+def _managed(
+    current: Fleet, declared: Declared
+) -> tuple[tuple[Destination, ...], tuple[Route, ...]]:
+    """What a program keeps. It shares its names with nothing that a person declares."""
+    destinations = tuple(one for one in current.destinations if one.managed)
+    routes = tuple(one for one in current.routes if one.managed)
+    taken = {one.name for one in destinations} | {one.name for one in routes}
+    wanted = {one.name for one in declared.destinations} | {one.name for one in declared.routes}
+    for name in sorted(wanted & taken):
+        said = _('The name "{name}" is taken by a handler.').format(name=name)
+        raise FleetError(said, hint=_("Choose another name."))
+    return destinations, routes
 
 
 def _kept_tokens(old: tuple[Token, ...], wanted: tuple[Token, ...]) -> tuple[Token, ...]:

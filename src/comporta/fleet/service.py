@@ -24,6 +24,7 @@ from comporta.fleet.declared import (
     DeclaredRoute,
     DeclaredSource,
 )
+from comporta.fleet.managed import Pair, enrol, refuse_managed_route, removed_destination
 from comporta.fleet.named import exchanged, find, find_secret, find_token, without
 from comporta.fleet.plan import Change, Plan, Shown, declare, plan
 from comporta.fleet.render import render
@@ -213,13 +214,16 @@ class FleetService:
     async def remove_destination(self, name: str, who: str) -> Plan:
         """Remove a destination; refused while a route names it."""
 
+        def change(fleet: Fleet) -> Plan:
+            return removed_destination(fleet, name) or self._redeclared(fleet, edit)
+
         def edit(declared: Declared) -> Declared:
             gone = find("destination", name, declared.destinations)
             users = [route.name for route in declared.routes if name in route.to]
             _refuse_used(_("The destination {name} is used by: {routes}."), name, users)
             return replace(declared, destinations=without(declared.destinations, gone))
 
-        return await self._redeclare(who, edit)
+        return await self._change(who, change)
 
     async def disable_destination(self, name: str, reason: str, who: str) -> Plan:
         """Send nothing there until it is enabled again, or gets another URL."""
@@ -250,11 +254,19 @@ class FleetService:
     async def remove_route(self, name: str, who: str) -> Plan:
         """Remove a route. Deliveries that it made already are still made."""
 
+        def change(fleet: Fleet) -> Plan:
+            refuse_managed_route(fleet, name)
+            return self._redeclared(fleet, edit)
+
         def edit(declared: Declared) -> Declared:
             gone = find("route", name, declared.routes)
             return replace(declared, routes=without(declared.routes, gone))
 
-        return await self._redeclare(who, edit)
+        return await self._change(who, change)
+
+    async def enrol(self, wanted: Sequence[Pair], manager: str, gone: str) -> Plan:
+        """Make what a program keeps in the fleet what it wants; see `managed.enrol`."""
+        return await self._change(manager, lambda fleet: enrol(fleet, wanted, manager, gone))
 
     async def _set_disabled(self, name: str, reason: str, who: str) -> Plan:
         def edit(fleet: Fleet) -> Plan:
@@ -285,12 +297,11 @@ class FleetService:
 
     async def _redeclare(self, who: str, edit: Callable[[Declared], Declared]) -> Plan:
         """Change the fleet as if a fleet file had been edited and applied."""
+        return await self._change(who, lambda fleet: self._redeclared(fleet, edit))
 
-        def change(fleet: Fleet) -> Plan:
-            declared = check(edit(declare(fleet)), _fail, lambda _path: "")
-            return plan(fleet, declared, self._vault)
-
-        return await self._change(who, change)
+    def _redeclared(self, fleet: Fleet, edit: Callable[[Declared], Declared]) -> Plan:
+        declared = check(edit(declare(fleet)), _fail, lambda _path: "")
+        return plan(fleet, declared, self._vault)
 
     async def _change(self, who: str, edit: Edit) -> Plan:
         """Read, modify, replace; anew if somebody else was quicker."""

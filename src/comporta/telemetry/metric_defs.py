@@ -142,6 +142,12 @@ LEDGER_TRANSACTION_SECONDS = MetricDef(
     "Duration of one write transaction of the ledger.",
     buckets=FAST_S,
 )
+HANDLER_BLOCKS = MetricDef(
+    "comporta_handler_blocks_total",
+    Kind.COUNTER,
+    "Times that a handler blocked the event loop of all handlers for a second or longer.",
+    ("destination",),
+)
 PARTITIONS_OWNED = MetricDef(
     "comporta_partitions_owned",
     Kind.GAUGE,
@@ -181,6 +187,7 @@ METRICS: tuple[MetricDef, ...] = (
     ATTEMPT_SECONDS,
     DELIVERY_LAG_SECONDS,
     LEDGER_TRANSACTION_SECONDS,
+    HANDLER_BLOCKS,
     PARTITIONS_OWNED,
     LOG_LAG_ENTRIES,
     DELIVERIES_PENDING,

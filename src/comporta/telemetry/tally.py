@@ -124,6 +124,7 @@ class Tally:
         self.attempt_seconds = Spread(defs.ATTEMPT_SECONDS)
         self.delivery_lag_seconds = Spread(defs.DELIVERY_LAG_SECONDS)
         self.ledger_transaction_seconds = Spread(defs.LEDGER_TRANSACTION_SECONDS)
+        self.handler_blocks = Count(defs.HANDLER_BLOCKS)
         self.partitions_owned = Level(defs.PARTITIONS_OWNED)
 
     def handles(self) -> list[Count | Spread | Level]:

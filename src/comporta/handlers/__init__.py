@@ -1,0 +1,1 @@
+"""Python functions as destinations: registered, called, watched. It knows no store and no HTTP."""
