@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from tests.support.records import record
 
+from comporta.domain.dedupe import keys_of
 from comporta.domain.delivery import AttemptResult, Delivery, DeliveryState, Outcome, Verdict
 from comporta.domain.event import Record
 from comporta.ledger.port import (
@@ -37,7 +38,9 @@ def new_event(
     learns: bool = False,
 ) -> NewEvent:
     one = one or record(body=b'{"n":%d}' % offset)
-    return NewEvent(offset, one, one.account_id, lane, tuple(targets), learns)
+    delivery = one.header("x-chatwoot-delivery")
+    keys = keys_of(one.source_id, one.event_type, delivery, one.body)
+    return NewEvent(offset, one, one.account_id, lane, tuple(targets), learns, keys)
 
 
 def outcome(one: Delivery, verdict: Verdict, status: int = 200) -> Outcome:

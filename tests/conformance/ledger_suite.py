@@ -168,14 +168,6 @@ class LedgerSuite(LedgerStage):
         found = self.play(folder, lambda ledger: self.repeats(ledger, one, other, after_s))
         assert found == expected
 
-    @pytest.mark.parametrize(("after_s", "expected"), [(9.9, (0, 1)), (10.1, (1, 0))])
-    def test_typing_repeats_only_within_its_short_window(
-        self, folder: Path, after_s: float, expected: tuple[int, int]
-    ) -> None:
-        one = record(event_type="conversation_typing_on")
-        found = self.play(folder, lambda ledger: self.repeats(ledger, one, one, after_s))
-        assert found == expected
-
     @pytest.mark.parametrize(
         "other",
         [record(source_id="src_2"), record(event_type="message_updated"), record(body=b"[]")],

@@ -17,6 +17,7 @@ from comporta.dispatch.outlet import Desk, Outlet
 from comporta.dispatch.partitions import Partitions
 from comporta.dispatch.routing import Routing
 from comporta.domain.breaker import CLOSED
+from comporta.domain.dedupe import keys_of
 from comporta.domain.delivery import Outcome
 from comporta.domain.partitioning import lane_of
 from comporta.errors import StoreError, StoreUnavailableError
@@ -233,7 +234,9 @@ class Dispatcher:
             for one in choices
         )
         lane = lane_of(record.instance_id, account_id, record.subject)
-        return NewEvent(entry.offset, record, account_id, lane, targets, learns)
+        delivery = record.header("x-chatwoot-delivery")
+        keys = keys_of(record.source_id, record.event_type, delivery, record.body)
+        return NewEvent(entry.offset, record, account_id, lane, targets, learns, keys)
 
     # Lanes
 

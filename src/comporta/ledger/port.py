@@ -60,6 +60,8 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     targets: tuple[Target, ...]
     learns_account: bool = False
     """The event names an account that is not known of its source yet."""
+    keys: tuple[bytes, ...] = ()
+    """16 bytes each: an earlier event with one of them, within the window, makes it a repeat."""
 
 
 class Superseded(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from comporta.domain.classes import EventClass, class_of
-from comporta.domain.dedupe import DEFAULT_WINDOW_S, keys_of
+from comporta.domain.dedupe import DEFAULT_WINDOW_S
 from comporta.domain.delivery import Delivery, DeliveryState, Outcome
 from comporta.domain.ids import IdMaker, millis_of, show
 from comporta.embedded.rows import every, one
@@ -205,16 +205,10 @@ class _Scribe:
         # Keys are random, and each would touch a page of its own; so they lie together by what
         # the event is about, which a repeat shares.
         place = crc32(f"{record.source_id}{record.subject}".encode()).to_bytes(4, "big")
-        for key in keys_of(
-            record.source_id,
-            record.event_type,
-            record.header("x-chatwoot-delivery"),
-            record.body,
-            self._window_s,
-        ):
-            stored = place + key.key
+        for key in event.keys if self._window_s > 0 else ():
+            stored = place + key
             found = one(self._cursor, SQL["seen"], (self._bucket, self._bucket - 1, stored))[0]
-            if found is not None and self._now_ms - millis_of(found) <= key.window_s * 1000:
+            if found is not None and self._now_ms - millis_of(found) <= self._window_s * 1000:
                 original = found
             else:
                 self._cursor.execute(SQL["see"], (self._bucket, stored, event_id))
