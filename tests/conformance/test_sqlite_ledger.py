@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.conformance.ledger_classes_suite import LedgerClassesSuite
 from tests.conformance.ledger_people_suite import LedgerPeopleSuite
 from tests.conformance.ledger_stage import WINDOW_S
 from tests.conformance.ledger_suite import LedgerSuite
@@ -18,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class TestSqliteLedger(LedgerSuite, LedgerPeopleSuite):
+class TestSqliteLedger(LedgerSuite, LedgerClassesSuite, LedgerPeopleSuite):
     """The suites, on a file."""
 
     @asynccontextmanager
