@@ -27,6 +27,7 @@ USER_PAGES = {
     "receiving",
     "metrics",
     "problems",
+    "delivering",
     "handlers",
 }
 ADRS = sorted((DOCS / "adr").glob("*.md"))
