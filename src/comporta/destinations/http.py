@@ -1,21 +1,25 @@
 """Bringing a delivery to an HTTP endpoint: one attempt, always with an answer, never an exception.
 
-The body goes out untouched. Redirects are not followed; the answer is read up to 20 kB; every phase
+The body goes out untouched, unless the destination asks for a shape. Redirects are not followed; the answer is read up to 20 kB; every phase
 has a deadline.
 """
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 import aiohttp
 from yarl import URL
 
 from comporta import __version__
 from comporta.destinations.guard import ForbiddenAddressError, GuardedResolver, forbidden
-from comporta.destinations.signing import signature
+from comporta.destinations.shape import Shape, Unshapable, shape_of
+from comporta.destinations.signing import key_of, signature
 from comporta.domain.delivery import AttemptResult, Delivery
+from comporta.domain.fleet import Destination, Secret
 from comporta.domain.ids import show
 
 RESPONSE_BYTES_MAX = 20_000
@@ -35,10 +39,21 @@ class Endpoint:
         url: where to.
         timeout_s: for a whole attempt, seconds.
         key: for Standard Webhooks signing; None: not signed.
+        shape: makes what is sent; None: events go out as they came.
+        headers: of every request, lower-case name → value.
     """
 
-    def __init__(self, url: str, timeout_s: float, key: bytes | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float,
+        key: bytes | None = None,
+        *,
+        shape: Shape | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.url, self.timeout_s, self.key = URL(url), timeout_s, key
+        self.shape, self.headers = shape, headers
         self.forbidden = forbidden(self.url.host or "")
         self.timeout = aiohttp.ClientTimeout(
             total=timeout_s,
@@ -46,6 +61,24 @@ class Endpoint:
             sock_connect=min(timeout_s, CONNECT_TIMEOUT_S),
             sock_read=timeout_s,
         )
+
+
+def open_endpoint(destination: Destination, open_secret: Callable[[Secret], str]) -> Endpoint:
+    """Get a destination of the fleet ready for use. `open_secret` unseals."""
+    return Endpoint(
+        destination.url,
+        destination.timeout_s,
+        key_of(open_secret(destination.secret)) if destination.secret else None,
+        shape=shape_of(destination.format, destination.transform),
+        headers={name: open_secret(value) for name, value in destination.headers.items()},
+    )
+
+
+class Request(NamedTuple):
+    """What goes out; a tuple, for one is made for each attempt."""
+
+    headers: dict[str, str]
+    body: bytes
 
 
 class HttpSender:
@@ -87,6 +120,10 @@ class HttpSender:
         """
         started = time.perf_counter()
         started_at_ms = time.time_ns() // 1_000_000
+        request = request_of(endpoint, delivery, instance, started_at_ms)
+        if isinstance(request, Unshapable):
+            duration_ms = (time.perf_counter() - started) * 1000
+            return _unsent(request, started_at_ms, duration_ms)
         status: int | None = None
         error, retry_after_s, response = "", None, b""
         try:
@@ -94,8 +131,8 @@ class HttpSender:
                 raise ForbiddenAddressError(f"{endpoint.url.host} is a forbidden address")
             async with self._session.post(
                 endpoint.url,
-                data=_payload(delivery.body),
-                headers=_headers(endpoint, delivery, instance, started_at_ms),
+                data=_payload(request.body),
+                headers=request.headers,
                 allow_redirects=False,
                 timeout=endpoint.timeout,
             ) as answer:
@@ -115,20 +152,44 @@ def _payload(body: bytes) -> bytes | io.BytesIO:
     return body if len(body) < _PIECES_FROM_BYTES else io.BytesIO(body)
 
 
-def _headers(endpoint: Endpoint, delivery: Delivery, instance: str, now_ms: int) -> dict[str, str]:
-    webhook_id = show("dlv", delivery.id)
+def _unsent(why: Unshapable, started_at_ms: int, duration_ms: float) -> AttemptResult:
+    return AttemptResult(
+        started_at_ms, duration_ms, error=why.reason, response=why.trace, ending=why.ending
+    )
+
+
+def request_of(
+    endpoint: Endpoint, delivery: Delivery, instance: str, now_ms: int
+) -> Request | Unshapable:
+    """What is sent for a delivery, or why nothing is.
+
+    Args:
+        endpoint: where to.
+        delivery: what.
+        instance: the name of the instance that the event came from.
+        now_ms: for the signature, Unix milliseconds.
+    """
+    webhook_id, body = show("dlv", delivery.id), delivery.body
     headers = {"content-type": "application/json"}
     headers.update(delivery.headers)
+    if endpoint.shape is not None:
+        shaped = endpoint.shape(delivery, instance)
+        if isinstance(shaped, Unshapable):
+            return shaped
+        body = shaped.body
+        headers.update(shaped.headers)
+        for name in shaped.without:
+            headers.pop(name, None)
+    if endpoint.headers:
+        headers.update(endpoint.headers)
     headers["user-agent"] = USER_AGENT
     headers["webhook-id"] = webhook_id
     headers["webhook-timestamp"] = str(now_ms // 1000)
     if endpoint.key is not None:
-        headers["webhook-signature"] = signature(
-            endpoint.key, webhook_id, now_ms // 1000, delivery.body
-        )
+        headers["webhook-signature"] = signature(endpoint.key, webhook_id, now_ms // 1000, body)
     headers["comporta-instance"] = instance
     headers["comporta-event-id"] = show("evt", delivery.event_id)
-    return headers
+    return Request(headers, body)
 
 
 async def _first_bytes(answer: aiohttp.ClientResponse) -> bytes:

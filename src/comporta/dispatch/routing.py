@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from comporta.destinations.http import Endpoint, HttpSender
-from comporta.destinations.signing import key_of
+from comporta.destinations.http import HttpSender, open_endpoint
 from comporta.domain.classes import EventClass, class_of
 from comporta.domain.delivery import AttemptResult, Delivery, Patience
 from comporta.domain.fleet import Destination, Fleet, Secret
@@ -88,8 +87,7 @@ def compile_routing(
 def _http(
     destination: Destination, open_secret: Callable[[Secret], str], sender: HttpSender
 ) -> Send:
-    key = key_of(open_secret(destination.secret)) if destination.secret else None
-    endpoint = Endpoint(destination.url, destination.timeout_s, key)
+    endpoint = open_endpoint(destination, open_secret)
     return lambda delivery, instance: sender.send(endpoint, delivery, instance)
 
 
