@@ -120,8 +120,8 @@ class Gateway:
             lag=await _answer(stores.log.lag()),
             totals=await _answer(stores.ledger.totals()),
             workers=await _answer(self._workers()),
-            disabled_destinations=tuple(
-                one.name for one in self._watch.fleet.destinations if one.disabled
+            paused_destinations=tuple(
+                one.name for one in self._watch.fleet.destinations if one.paused
             ),
         )
 

@@ -68,7 +68,7 @@ class Dispatch:
             ledger=stores.ledger,
             state=stores.state,
             routing=lambda: self._routing,
-            gone=self._disable,
+            gone=self._pause,
             pid=orders.worker_pid,
             lease_s=settings.lease_s,
             concurrency=settings.concurrency,
@@ -110,16 +110,16 @@ class Dispatch:
         )
         self._dispatcher.fleet_changed()
 
-    async def _disable(self, destination_id: str) -> None:
+    async def _pause(self, destination_id: str) -> None:
         outbound = self._routing.outbound.get(destination_id)
-        if outbound is None or outbound.destination.disabled:
+        if outbound is None or outbound.destination.paused:
             return
         name, reason = outbound.destination.name, "answered 410 Gone"
         try:
-            await self._stores.fleet.disable_destination(name, reason, "gateway")
-            _log.error("destination.disabled", destination=name, reason=reason)
+            await self._stores.fleet.pause_destination(name, reason, "gateway")
+            _log.error("destination.paused", destination=name, reason=reason)
         except ComportaError as error:
-            _log.error("destination.not_disabled", destination=name, error=str(error))
+            _log.error("destination.not_paused", destination=name, error=str(error))
 
     async def _prune(self) -> None:
         """Forget what is older than the retention, in small steps, in one process."""

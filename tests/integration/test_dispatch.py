@@ -215,11 +215,11 @@ def test_410_disables_the_destination_and_enabling_it_goes_on_in_order(house: Ho
     wait_for("all are recorded", lambda: house.states("gone") == ["pending"] * 8)
     tried = len(house.tries("gone"))
     house.rules["/gone"] = lambda _body: 200
-    house.gateway.command("destination", "enable", "gone")
+    house.gateway.command("destination", "resume", "gone")
     wait_for("all arrive", lambda: set(sent) <= set(house.crm.bodies("/gone")))
     mine = [d for d in house.crm.bodies("/gone") if json.loads(d)["conversation"]["id"] == 5]
     assert mine == sent[:6]
-    assert len(house.tries("gone")) == tried + 8, "nothing was tried while it was disabled"
+    assert len(house.tries("gone")) == tried + 8, "nothing was tried while it was paused"
 
 
 def test_after_its_schedule_a_delivery_is_dead_its_lane_goes_on_and_a_redrive_brings_it(

@@ -167,12 +167,12 @@ def alive(workers: int) -> Finding:
 def fleet_checks(fleet: Fleet) -> Iterator[Finding]:
     """What in the fleet needs a person."""
     check = Word("destinations", _("destinations"))
-    disabled = [one for one in fleet.destinations if one.disabled]
-    for one in disabled:
-        found = _("{name} is disabled: {why}").format(name=one.name, why=one.disabled)
-        todo = _("Then run: comporta destination enable {name}").format(name=one.name)
+    paused = [one for one in fleet.destinations if one.paused]
+    for one in paused:
+        found = _("{name} is paused: {why}").format(name=one.name, why=one.paused)
+        todo = _("Then run: comporta destination resume {name}").format(name=one.name)
         yield Finding(check, Level.WARN, found, todo)
-    if not disabled:
+    if not paused:
         yield ok(check, str(len(fleet.destinations)))
     yield _sources(fleet)
     if fleet.destinations and not fleet.routes:

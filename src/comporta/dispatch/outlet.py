@@ -144,7 +144,7 @@ class Outlet:
 
     def pump(self) -> None:
         """Start what can be started: attempts, a refill, and the timer for what is due later."""
-        if self.outbound is not None and self.outbound.destination.disabled:
+        if self.outbound is not None and self.outbound.destination.paused:
             return
         now_ms = self._desk.now_ms()
         due_at_ms = self.lanes.wake(now_ms)

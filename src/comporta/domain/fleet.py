@@ -24,6 +24,17 @@ class SourceKind(StrEnum):
     AGENT_BOT = "agent_bot"
 
 
+class Format(StrEnum):
+    """What a destination gets as its body; see `comporta.destinations.shape`."""
+
+    RAW = "raw"
+    """Chatwoot's bytes, untouched."""
+    CLOUDEVENTS = "cloudevents"
+    """The same bytes, with the headers of CloudEvents 1.0 in binary mode."""
+    JMESPATH = "jmespath"
+    """What an expression makes of them, as JSON."""
+
+
 class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     """A source's token, as it is kept: never in the clear."""
 
@@ -82,9 +93,18 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     park_s: float = PARK_S
     """How long the head of a lane may fail while the destination works for others, seconds."""
     classes: dict[str, EventClass] = {}
-    """Event type or pattern → class, before the defaults of `comporta.domain.classes`."""
-    disabled: str = ""
-    """Why nothing is sent there ("answered 410 Gone …"); "" while it is enabled."""
+    """Event type or pattern → class, before the defaults of `comporta.domain.classes`: the first
+    that fits."""
+    format: Format = Format.RAW
+    transform: str = ""
+    """The JMESPath expression, if that is the format."""
+    headers: dict[str, Secret] = {}
+    """Further headers of each request: lower-case name → value."""
+    paused: str = msgspec.field(default="", name="disabled")
+    """Why nothing is sent there ("answered 410 Gone …"), while what is owed waits; "": it is sent.
+
+    (In stored documents it has its first name, so that every version reads every other's.)
+    """
     managed: str = ""
     """Who keeps it ("handlers"), so that fleet files leave it alone; "": a person."""
 

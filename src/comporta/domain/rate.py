@@ -10,7 +10,7 @@ import re
 import msgspec
 
 _UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_RATE = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*/\s*(s|min|h)")
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*/\s*(s|min|h)")
 PER_S_MAX = 100_000.0
 PER_S_MIN = 1 / 3600
 BURST_MAX = 100_000
@@ -70,9 +70,13 @@ def parse_rate(text: str, burst: int | None = None) -> Rate:
 
 
 def show_rate(rate: Rate) -> str:
-    """A rate as it is written in a fleet file: in the largest unit that makes it a whole number."""
-    for unit in ("s", "min", "h"):
-        number = rate.per_s * _UNITS_S[unit]
-        if number >= 1 and abs(number - round(number)) < 1e-6:  # noqa: PLR2004
-            return f"{round(number)}/{unit}"
-    return f"{rate.per_s:.3f}/s" if rate.per_s >= 1 else f"{rate.per_s * 3600:.3f}/h"
+    """A rate as it is written in a fleet file: what `parse_rate` read is shown without a loss.
+
+    In the first unit of s, min and h that makes it a whole number, else one with three decimals.
+    """
+    for decimals in (0, 3):
+        for unit, unit_s in _UNITS_S.items():
+            number = rate.per_s * unit_s
+            if number >= 1 and abs(number - round(number, decimals)) < 1e-6:  # noqa: PLR2004
+                return f"{number:.{decimals}f}/{unit}"
+    return f"{rate.per_s * 3600:.3f}/h"

@@ -11,6 +11,7 @@ import msgspec
 
 from comporta.domain.conditions import CONDITIONS_MAX
 from comporta.domain.fleet import Scalar, SourceKind
+from comporta.fleet.check_options import check_options
 from comporta.fleet.conditions import check_condition
 from comporta.fleet.declared import (
     CREDENTIALS_MAX,
@@ -152,6 +153,7 @@ class _Rules:
             if not 0 <= wait_s <= WAIT_S_MAX:
                 said = _("A wait is 0 to {max} seconds.").format(max=f"{WAIT_S_MAX:g}")
                 self._fail((*path, "retry", index), said)
+        check_options(destination, self._fail, path)
 
     def _route(self, path: Path, route: DeclaredRoute) -> None:
         self._some((*path, "to"), route.to)

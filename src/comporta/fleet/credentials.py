@@ -11,6 +11,7 @@ from pathlib import Path
 from comporta.domain.fleet import Token
 from comporta.errors import ConfigError
 from comporta.fleet.declared import (
+    HEADER_CHARS_MAX,
     SECRET_CHARS_MAX,
     TEXT_CHARS_MAX,
     TOKEN_CHARS_MAX,
@@ -72,13 +73,10 @@ def make_secret(given: str, vault: Vault) -> GivenSecret:
     Raises:
         ConfigError: empty, too long, or sealed under another key.
     """
-    if given.startswith(SEALED):
-        sealed = given.removeprefix(SEALED)
-        return GivenSecret(text=vault.open(sealed), sealed=sealed)
-    text, ref = resolve(given)
-    if not text or len(text) > SECRET_CHARS_MAX:
+    secret = _given(given, vault)
+    if not 0 < len(secret.text) <= SECRET_CHARS_MAX:
         raise ConfigError(_("A secret has 1 to {max} characters.").format(max=SECRET_CHARS_MAX))
-    return GivenSecret(text=text, ref=ref)
+    return secret
 
 
 def make_signing_secret(given: str, vault: Vault) -> GivenSecret:
@@ -99,6 +97,31 @@ def make_signing_secret(given: str, vault: Vault) -> GivenSecret:
         )
         raise ConfigError(said)
     return secret
+
+
+def make_header(given: str, vault: Vault) -> GivenSecret:
+    """The value of a request's header: often a credential, so it is kept like one.
+
+    Raises:
+        ConfigError: empty, too long, with control characters, or sealed under another key.
+    """
+    value = _given(given, vault)
+    text = value.text
+    if not 0 < len(text) <= HEADER_CHARS_MAX or not text.isprintable() or text != text.strip():
+        said = _(
+            "The value of a header has 1 to {max} characters, no control characters, and no "
+            "spaces around it."
+        )
+        raise ConfigError(said.format(max=HEADER_CHARS_MAX))
+    return value
+
+
+def _given(given: str, vault: Vault) -> GivenSecret:
+    if given.startswith(SEALED):
+        sealed = given.removeprefix(SEALED)
+        return GivenSecret(text=vault.open(sealed), sealed=sealed)
+    text, ref = resolve(given)
+    return GivenSecret(text=text, ref=ref)
 
 
 def _from_environment(name: str) -> str:

@@ -9,7 +9,8 @@ from typing import NoReturn, Protocol
 import msgspec
 
 from comporta.domain.backoff import DEFAULT_WAITS_S
-from comporta.domain.fleet import Scalar, Token
+from comporta.domain.fleet import PARK_S, Format, Scalar, Token
+from comporta.domain.rate import Rate
 from comporta.toml_lines import Path
 
 INSTANCES_MAX = 5000
@@ -30,6 +31,14 @@ WAITS_MAX = 50
 WAIT_S_MAX = 7 * 86_400.0
 TIMEOUT_S_DEFAULT = 10.0
 TIMEOUT_S_MAX = 120.0
+CONCURRENCY_MAX = 1000
+PARK_S_MAX = 7 * 86_400.0
+CLASSES_MAX = 100
+TRANSFORM_CHARS_MAX = 4000
+HEADERS_MAX = 20
+HEADER_NAME_CHARS_MAX = 100
+HEADER_CHARS_MAX = 2000
+"""In the value of one header."""
 INTEGER_MAX = 2**63 - 1
 
 
@@ -83,6 +92,15 @@ class DeclaredDestination(msgspec.Struct, frozen=True):
     secret: GivenSecret | None = None
     timeout_s: float = TIMEOUT_S_DEFAULT
     retry: tuple[float, ...] = DEFAULT_WAITS_S
+    rate: Rate | None = None
+    concurrency: int = 0
+    instance_concurrency: int = 0
+    park_s: float = PARK_S
+    classes: dict[str, str] = {}
+    format: str = Format.RAW.value
+    transform: str = ""
+    headers: dict[str, GivenSecret] = {}
+    """Lower-case name → value."""
 
 
 class DeclaredRoute(msgspec.Struct, frozen=True):

@@ -7,11 +7,16 @@ queries, tokens and secrets are only counted.
 import json
 from collections.abc import Collection
 
-from comporta.domain.fleet import Destination, Instance, Route, Scalar, Source
+from comporta.domain.fleet import Destination, Instance, Route, Scalar, Secret, Source
+from comporta.domain.rate import Rate, show_rate
 from comporta.i18n import _
 from comporta.urls import masked_url
 
 _SHOWN_CHARS_MAX = 200
+_OPTIONS = (
+    *("rate", "concurrency", "instance_concurrency", "park_s"),
+    *("classes", "format", "transform"),
+)
 
 
 def instance_detail(old: Instance | None, new: Instance) -> str:
@@ -35,7 +40,7 @@ def source_detail(old: Source | None, new: Source) -> str:
 
 
 def destination_detail(old: Destination | None, new: Destination) -> str:
-    """Of a destination; whether it is disabled is said too, because a new URL enables it."""
+    """Of a destination; whether it is paused is said too, because a new URL resumes it."""
     if old is None:
         return masked_url(new.url)
     secrets = [(one.secret,) if one.secret else () for one in (old, new)]
@@ -45,7 +50,9 @@ def destination_detail(old: Destination | None, new: Destination) -> str:
             _credentials(_("secret"), *secrets),
             _values("timeout_s", f"{old.timeout_s:g}", f"{new.timeout_s:g}"),
             _values("retry", _waits(old.retry), _waits(new.retry)),
-            _("enabled again") if old.disabled and not new.disabled else "",
+            *(_values(name, *(_option(one, name) for one in (old, new))) for name in _OPTIONS),
+            _headers(old.headers, new.headers),
+            _("resumed") if old.paused and not new.paused else "",
         ]
     )
 
@@ -93,6 +100,28 @@ def _credentials(name: str, old: Collection[object], new: Collection[object]) ->
 
 def _waits(waits_s: tuple[float, ...]) -> str:
     return ", ".join(f"{wait_s:g}" for wait_s in waits_s)
+
+
+def _option(destination: Destination, name: str) -> str:
+    match getattr(destination, name):
+        case Rate() as rate:
+            return f"{show_rate(rate)} ({rate.burst})"
+        case dict() as classes:
+            return ", ".join(f"{pattern}={chosen}" for pattern, chosen in classes.items())
+        case float() as number:
+            return f"{number:g}"
+        case None | 0:
+            return ""
+        case value:
+            return str(value)
+
+
+def _headers(old: dict[str, Secret], new: dict[str, Secret]) -> str:
+    """By name; values are never shown."""
+    changed = [f"+{name}" for name in new if name not in old]
+    changed += [f"-{name}" for name in old if name not in new]
+    changed += [f"~{name}" for name in new if name in old and new[name] != old[name]]
+    return f"headers: {', '.join(changed)}"[:_SHOWN_CHARS_MAX] if changed else ""
 
 
 def _where(where: dict[str, tuple[Scalar, ...]]) -> str:

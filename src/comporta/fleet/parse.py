@@ -7,17 +7,16 @@ import tomllib
 from pathlib import Path as FilePath
 from typing import NoReturn
 
-from comporta.domain.backoff import DEFAULT_WAITS_S
 from comporta.domain.fleet import Token
 from comporta.errors import ConfigError, FleetError
 from comporta.fleet.check import check
-from comporta.fleet.credentials import make_secret, make_signing_secret, make_token
+from comporta.fleet.credentials import make_secret, make_token
 from comporta.fleet.declared import (
     DESTINATIONS_MAX,
     INSTANCES_MAX,
     ROUTES_MAX,
     SOURCES_MAX,
-    TIMEOUT_S_DEFAULT,
+    TRANSFORM_CHARS_MAX,
     Declared,
     DeclaredDestination,
     DeclaredInstance,
@@ -26,6 +25,7 @@ from comporta.fleet.declared import (
     Fail,
     GivenSecret,
 )
+from comporta.fleet.options import DestinationOptions, amended
 from comporta.fleet.table import Table
 from comporta.i18n import _
 from comporta.toml_lines import Path, line_of
@@ -143,12 +143,26 @@ class _Reader:
         return tuple(self._token((*path, index), given) for index, given in enumerate(tokens))
 
     def _destination(self, table: Table) -> DeclaredDestination:
-        name, url = table.text("name"), table.text("url")
-        secret = self._signing_secret(table)
-        timeout_s = table.number("timeout_s", TIMEOUT_S_DEFAULT)
-        retry = table.numbers("retry", DEFAULT_WAITS_S)
+        plain = DeclaredDestination(table.text("name"), table.text("url"))
+        options: DestinationOptions = {
+            "timeout_s": table.number("timeout_s", plain.timeout_s),
+            "retry": table.numbers("retry", plain.retry),
+            "concurrency": table.whole("concurrency", plain.concurrency),
+            "instance_concurrency": table.whole("instance_concurrency", plain.instance_concurrency),
+            "park_s": table.number("park_s", plain.park_s),
+            "classes": {**table.pairs("classes")},
+            "format": table.text("format", plain.format),
+            "transform": table.long_text("transform", TRANSFORM_CHARS_MAX),
+            "headers": {**table.pairs("headers")},
+        }
+        if table.has("secret"):
+            options["secret"] = table.text("secret")
+        if table.has("rate"):
+            options["rate"] = table.text("rate")
+        if table.has("burst"):
+            options["burst"] = table.whole("burst", 0)
         table.finish()
-        return DeclaredDestination(name, url, secret, timeout_s, retry)
+        return amended(plain, options, self._vault, self._fail, table.path)
 
     def _route(self, table: Table) -> DeclaredRoute:
         route = DeclaredRoute(
@@ -172,12 +186,3 @@ class _Reader:
             return make_secret(given, self._vault)
         except ConfigError as error:
             self._fail(path, str(error))
-
-    def _signing_secret(self, table: Table) -> GivenSecret | None:
-        if not table.has("secret"):
-            return None
-        given = table.text("secret")
-        try:
-            return make_signing_secret(given, self._vault)
-        except ConfigError as error:
-            self._fail((*table.path, "secret"), str(error))

@@ -10,9 +10,11 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from comporta.domain.classes import EventClass
 from comporta.domain.fleet import (
     Destination,
     Fleet,
+    Format,
     Instance,
     Route,
     Secret,
@@ -113,15 +115,7 @@ def declare(fleet: Fleet) -> Declared:
             for one in fleet.instances
         ),
         destinations=tuple(
-            DeclaredDestination(
-                one.name,
-                one.url,
-                _declare_secret(one.secret) if one.secret else None,
-                one.timeout_s,
-                one.retry,
-            )
-            for one in fleet.destinations
-            if not one.managed
+            _declare_destination(one) for one in fleet.destinations if not one.managed
         ),
         routes=tuple(
             DeclaredRoute(one.name, one.to, one.instances, one.events, one.where)
@@ -134,6 +128,24 @@ def declare(fleet: Fleet) -> Declared:
 def _declare_source(source: Source) -> DeclaredSource:
     secrets = tuple(_declare_secret(secret) for secret in source.secrets)
     return DeclaredSource(source.name, source.kind.value, source.tokens, secrets)
+
+
+def _declare_destination(one: Destination) -> DeclaredDestination:
+    return DeclaredDestination(
+        name=one.name,
+        url=one.url,
+        secret=_declare_secret(one.secret) if one.secret else None,
+        timeout_s=one.timeout_s,
+        retry=one.retry,
+        rate=one.rate,
+        concurrency=one.concurrency,
+        instance_concurrency=one.instance_concurrency,
+        park_s=one.park_s,
+        classes={pattern: chosen.value for pattern, chosen in one.classes.items()},
+        format=one.format.value,
+        transform=one.transform,
+        headers={name: _declare_secret(value) for name, value in one.headers.items()},
+    )
 
 
 def _declare_secret(secret: Secret) -> GivenSecret:
@@ -229,6 +241,7 @@ class _Planner:
 
     def _destination(self, old: Destination | None, wanted: DeclaredDestination) -> Destination:
         known = (old.secret,) if old and old.secret else ()
+        values = old.headers if old else {}
         destination = Destination(
             id=old.id if old else fresh("dst"),
             name=wanted.name,
@@ -236,7 +249,18 @@ class _Planner:
             secret=self._secret(known, wanted.secret) if wanted.secret else None,
             timeout_s=wanted.timeout_s,
             retry=wanted.retry,
-            disabled=old.disabled if old and old.url == wanted.url else "",
+            paused=old.paused if old and old.url == wanted.url else "",
+            rate=wanted.rate,
+            concurrency=wanted.concurrency,
+            instance_concurrency=wanted.instance_concurrency,
+            park_s=wanted.park_s,
+            classes={pattern: EventClass(name) for pattern, name in wanted.classes.items()},
+            format=Format(wanted.format),
+            transform=wanted.transform,
+            headers={
+                name: self._secret((values[name],) if name in values else (), given)
+                for name, given in wanted.headers.items()
+            },
         )
         self._compared("destination", wanted.name, old, destination_detail(old, destination))
         return destination

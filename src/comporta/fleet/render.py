@@ -5,11 +5,12 @@ this gateway's own key opens; tokens are always digests, because nothing else is
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from comporta.domain.backoff import DEFAULT_WAITS_S
 from comporta.domain.conditions import ATTRIBUTE
 from comporta.domain.fleet import Scalar, Token
+from comporta.domain.rate import show_rate
 from comporta.fleet.credentials import DIGEST, SEALED
 from comporta.fleet.declared import (
     Declared,
@@ -74,7 +75,27 @@ class _Writer:
         lines.append(f"timeout_s = {_number(destination.timeout_s)}")
         if destination.retry != DEFAULT_WAITS_S:
             lines.append(f"retry = [{', '.join(map(_number, destination.retry))}]")
+        lines += self._options(destination)
         return _block("[[destination]]", lines)
+
+    def _options(self, one: DeclaredDestination) -> list[str]:
+        """What is not as by default."""
+        plain = DeclaredDestination(one.name, one.url)
+        lines = []
+        if one.rate is not None:
+            lines += [f"rate = {_text(show_rate(one.rate))}", f"burst = {one.rate.burst}"]
+        for key in ("concurrency", "instance_concurrency", "park_s"):
+            if (value := getattr(one, key)) != getattr(plain, key):
+                lines.append(f"{key} = {_number(float(value))}")
+        if one.classes:
+            lines.append(f"classes = {_pairs(one.classes)}")
+        for key in ("format", "transform"):
+            if (value := getattr(one, key)) != getattr(plain, key):
+                lines.append(f"{key} = {_text(value)}")
+        if one.headers:
+            values = {name: self._secret(value) for name, value in one.headers.items()}
+            lines.append(f"headers = {_pairs(values)}")
+        return lines
 
     def route(self, route: DeclaredRoute) -> str:
         lines = [
@@ -107,9 +128,14 @@ def _token(token: Token) -> str:
 
 
 def _text(text: str) -> str:
-    """A TOML basic string. Control characters never get this far (`Table` refuses them)."""
+    """A TOML basic string. Other control characters never get this far (`Table` refuses them)."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t") + '"'
+
+
+def _pairs(pairs: Mapping[str, str]) -> str:
+    written = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in pairs.items())
+    return f"{{ {written} }}"
 
 
 def _condition(key: str) -> str:

@@ -7,17 +7,15 @@ the same rules, and is recorded with who made it. Nothing is cached here.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NoReturn
+from typing import NoReturn, Unpack
 
 from msgspec.structs import replace
 
-from comporta.domain.backoff import DEFAULT_WAITS_S
 from comporta.domain.fleet import Fleet, Scalar, SourceKind
 from comporta.errors import ConflictError, FleetError, StoreUnavailableError
 from comporta.fleet.check import check
-from comporta.fleet.credentials import make_secret, make_signing_secret, make_token
+from comporta.fleet.credentials import make_secret, make_token
 from comporta.fleet.declared import (
-    TIMEOUT_S_DEFAULT,
     Declared,
     DeclaredDestination,
     DeclaredInstance,
@@ -26,6 +24,7 @@ from comporta.fleet.declared import (
 )
 from comporta.fleet.managed import Pair, enrol, refuse_managed_route, removed_destination
 from comporta.fleet.named import exchanged, find, find_secret, find_token, without
+from comporta.fleet.options import DestinationOptions, amended
 from comporta.fleet.plan import Change, Plan, Shown, declare, plan
 from comporta.fleet.render import render
 from comporta.i18n import _
@@ -192,22 +191,26 @@ class FleetService:
 
         return await self._edit_sources(who, instance, edit)
 
-    async def add_destination(  # noqa: PLR0913  (a destination's own words, by name)
-        self,
-        name: str,
-        url: str,
-        who: str,
-        *,
-        secret: str | None = None,
-        timeout_s: float = TIMEOUT_S_DEFAULT,
-        retry: tuple[float, ...] = DEFAULT_WAITS_S,
+    async def add_destination(
+        self, name: str, url: str, who: str, **options: Unpack[DestinationOptions]
     ) -> Plan:
         """A new destination."""
-        given = make_signing_secret(secret, self._vault) if secret is not None else None
-        new = DeclaredDestination(name, url, given, timeout_s, retry)
+        new = amended(DeclaredDestination(name, url), options, self._vault, _fail)
 
         def edit(declared: Declared) -> Declared:
             return replace(declared, destinations=(*declared.destinations, new))
+
+        return await self._redeclare(who, edit)
+
+    async def change_destination(
+        self, name: str, who: str, *, url: str | None = None, **options: Unpack[DestinationOptions]
+    ) -> Plan:
+        """Change what is given, and nothing else, of a destination."""
+
+        def edit(declared: Declared) -> Declared:
+            old = find("destination", name, declared.destinations)
+            new = amended(replace(old, url=url or old.url), options, self._vault, _fail)
+            return replace(declared, destinations=exchanged(declared.destinations, old, new))
 
         return await self._redeclare(who, edit)
 
@@ -225,13 +228,13 @@ class FleetService:
 
         return await self._change(who, change)
 
-    async def disable_destination(self, name: str, reason: str, who: str) -> Plan:
-        """Send nothing there until it is enabled again, or gets another URL."""
-        return await self._set_disabled(name, reason[:_REASON_CHARS_MAX] or _("disabled"), who)
+    async def pause_destination(self, name: str, reason: str, who: str) -> Plan:
+        """Send nothing there until it is resumed, or gets another URL; what is owed waits."""
+        return await self._set_paused(name, reason[:_REASON_CHARS_MAX] or _("paused"), who)
 
-    async def enable_destination(self, name: str, who: str) -> Plan:
-        """Send there again."""
-        return await self._set_disabled(name, "", who)
+    async def resume_destination(self, name: str, who: str) -> Plan:
+        """Send there again, what waited first."""
+        return await self._set_paused(name, "", who)
 
     async def add_route(  # noqa: PLR0913  (a route's own words, by name)
         self,
@@ -268,13 +271,13 @@ class FleetService:
         """Make what a program keeps in the fleet what it wants; see `managed.enrol`."""
         return await self._change(manager, lambda fleet: enrol(fleet, wanted, manager, gone))
 
-    async def _set_disabled(self, name: str, reason: str, who: str) -> Plan:
+    async def _set_paused(self, name: str, reason: str, who: str) -> Plan:
         def edit(fleet: Fleet) -> Plan:
             old = find("destination", name, fleet.destinations)
-            if old.disabled == reason:
+            if old.paused == reason:
                 return Plan((), fleet)
-            new = exchanged(fleet.destinations, old, replace(old, disabled=reason))
-            detail = _("disabled: {reason}").format(reason=reason) if reason else _("enabled again")
+            new = exchanged(fleet.destinations, old, replace(old, paused=reason))
+            detail = _("paused: {reason}").format(reason=reason) if reason else _("resumed")
             return Plan(
                 (Change("change", "destination", name, detail),),
                 replace(fleet, version=fleet.version + 1, destinations=new),

@@ -13,6 +13,7 @@ from comporta.words import did_you_mean
 
 _DOTS_MAX = 2
 """In a condition's name: `not.labels.any`. Tables that lie deeper are no values."""
+_LAYOUT = str.maketrans("\n\t", "  ")
 
 
 class Table:
@@ -47,6 +48,31 @@ class Table:
             self._text((*self.path, key, index), item)
             for index, item in enumerate(self._list((*self.path, key), value))
         )
+
+    def long_text(self, key: str, chars_max: int) -> str:
+        """A text that may have several lines; "" if it is not there."""
+        value = self._get(key, "")
+        if not isinstance(value, str):
+            self._fail((*self.path, key), _("This must be a text in quotes."))
+        if len(value) > chars_max or not value.translate(_LAYOUT).isprintable():
+            said = _("This text has at most {max} characters, and no control characters.")
+            self._fail((*self.path, key), said.format(max=chars_max))
+        return value
+
+    def pairs(self, key: str) -> dict[str, str]:
+        """A table of name → text."""
+        path = (*self.path, key)
+        values = self._get(key, {})
+        if not isinstance(values, dict):
+            self._fail(path, _('This must be a table: {{ name = "text" }}.').format())
+        return {name: self._text((*path, name), value) for name, value in values.items()}
+
+    def whole(self, key: str, default: int) -> int:
+        """A whole number."""
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int):
+            self._fail((*self.path, key), _("This must be a whole number."))
+        return int(self._number((*self.path, key), value))
 
     def number(self, key: str, default: float) -> float:
         """A number."""

@@ -40,7 +40,7 @@ class HealthInputs(msgspec.Struct, frozen=True):
     lag: int | None = None
     totals: LedgerTotals | None = None
     workers: tuple[WorkerRow, ...] | None = None
-    disabled_destinations: tuple[str, ...] = ()
+    paused_destinations: tuple[str, ...] = ()
     """Names."""
 
 
@@ -188,9 +188,9 @@ def _worries(inputs: HealthInputs, _: Translate) -> list[str]:
         text = _("{lag} events wait to be dispatched: more arrive than are taken over.")
         worries.append(text.format(lag=inputs.lag))
     worries += _worker_worries(inputs, _)
-    if inputs.disabled_destinations:
-        text = _("Disabled destinations: {names}. See `comporta destination list`.")
-        worries.append(text.format(names=", ".join(inputs.disabled_destinations)))
+    if inputs.paused_destinations:
+        text = _("Paused destinations: {names}. See `comporta destination list`.")
+        worries.append(text.format(names=", ".join(inputs.paused_destinations)))
     return worries
 
 

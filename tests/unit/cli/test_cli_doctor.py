@@ -81,13 +81,13 @@ def test_a_data_folder_that_everybody_can_read_is_warned_of(comporta: Any, tmp_p
     assert level_of(comporta("doctor", "--json").data, "data") == "warn"
 
 
-def test_a_disabled_destination_is_named_with_the_way_back(comporta: Any, stores: Any) -> None:
+def test_a_paused_destination_is_named_with_the_way_back(comporta: Any, stores: Any) -> None:
     fleet = stores.ledger.now_fleet
-    gone = msgspec.structs.replace(fleet.destinations[0], disabled="answered 410 Gone")
+    gone = msgspec.structs.replace(fleet.destinations[0], paused="answered 410 Gone")
     stores.ledger.now_fleet = msgspec.structs.replace(fleet, destinations=(gone,))
     out = comporta("doctor").out
-    assert "crm is disabled: answered 410 Gone" in out
-    assert "comporta destination enable crm" in out
+    assert "crm is paused: answered 410 Gone" in out
+    assert "comporta destination resume crm" in out
 
 
 @pytest.mark.parametrize(

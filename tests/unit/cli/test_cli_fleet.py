@@ -188,7 +188,7 @@ def test_a_source_is_named_by_instance_and_source(comporta: Any, path: str) -> N
     assert comporta("source", "show", path).code == 2
 
 
-def test_a_destination_is_added_shown_disabled_enabled_and_removed(
+def test_a_destination_is_added_shown_paused_resumed_and_removed(
     comporta: Any, stores: Any
 ) -> None:
     added = comporta(
@@ -199,11 +199,11 @@ def test_a_destination_is_added_shown_disabled_enabled_and_removed(
     shown = comporta("destination", "show", "n8n", "--json")
     assert shown.data["retry"] == [1, 2.5]
     assert "hush-2" not in added.out + shown.out
-    comporta("destination", "disable", "n8n", "--reason", "maintenance")
-    assert stores.ledger.now_fleet.destinations[1].disabled == "maintenance"
+    comporta("destination", "pause", "n8n", "--reason", "maintenance")
+    assert stores.ledger.now_fleet.destinations[1].paused == "maintenance"
     assert "maintenance" in comporta("destination", "list").out
-    comporta("destination", "enable", "n8n")
-    assert stores.ledger.now_fleet.destinations[1].disabled == ""
+    comporta("destination", "resume", "n8n")
+    assert stores.ledger.now_fleet.destinations[1].paused == ""
     assert comporta("destination", "remove", "n8n", "--yes").code == 0
 
 

@@ -154,17 +154,17 @@ def test_what_is_no_longer_declared_is_removed() -> None:
     assert not done.fleet.destinations
 
 
-def test_a_disabled_destination_stays_so_until_its_url_changes() -> None:
+def test_a_paused_destination_stays_so_until_its_url_changes() -> None:
     fleet = first().fleet
     off = replace(
-        fleet, destinations=(replace(fleet.destinations[0], disabled="answered 410 Gone"),)
+        fleet, destinations=(replace(fleet.destinations[0], paused="answered 410 Gone"),)
     )
     slower = planned(off, TEXT.replace('url = "http://crm', 'timeout_s = 20\nurl = "http://crm'))
-    assert slower.fleet.destinations[0].disabled == "answered 410 Gone"
+    assert slower.fleet.destinations[0].paused == "answered 410 Gone"
     assert slower.changes[0].detail == "timeout_s: 10 → 20"
     moved = planned(off, TEXT.replace("http://crm/hook", "http://crm/new"))
-    assert moved.fleet.destinations[0].disabled == ""
-    assert moved.changes[0].detail == "url: http://crm/hook → http://crm/new; enabled again"
+    assert moved.fleet.destinations[0].paused == ""
+    assert moved.changes[0].detail == "url: http://crm/hook → http://crm/new; resumed"
 
 
 def test_a_change_in_what_is_not_shown_of_a_url_is_a_change_all_the_same() -> None:

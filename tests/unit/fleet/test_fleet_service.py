@@ -179,24 +179,24 @@ def test_the_last_token_of_a_source_is_not_removed(full: FleetService) -> None:
         run(full.remove_token("loja", "conta", TOKEN, "ana"))
 
 
-def test_a_destination_is_disabled_with_a_reason_and_enabled_again(
+def test_a_destination_is_paused_with_a_reason_and_resumed(
     full: FleetService, ledger: OnlyAFleet
 ) -> None:
-    run(full.disable_destination("crm", "answered 410 Gone", "dispatch"))
-    assert ledger.current.destinations[0].disabled == "answered 410 Gone"
-    assert run(full.disable_destination("crm", "answered 410 Gone", "dispatch")).changes == ()
+    run(full.pause_destination("crm", "answered 410 Gone", "dispatch"))
+    assert ledger.current.destinations[0].paused == "answered 410 Gone"
+    assert run(full.pause_destination("crm", "answered 410 Gone", "dispatch")).changes == ()
     assert ledger.current.version == 5
-    run(full.enable_destination("crm", "ana"))
-    assert ledger.current.destinations[0].disabled == ""
-    assert run(full.enable_destination("crm", "ana")).changes == ()
-    run(full.disable_destination("crm", "", "ana"))
-    assert ledger.current.destinations[0].disabled
+    run(full.resume_destination("crm", "ana"))
+    assert ledger.current.destinations[0].paused == ""
+    assert run(full.resume_destination("crm", "ana")).changes == ()
+    run(full.pause_destination("crm", "", "ana"))
+    assert ledger.current.destinations[0].paused
 
 
-def test_a_disabled_destination_stays_so_through_other_commands(full: FleetService) -> None:
-    run(full.disable_destination("crm", "answered 410 Gone", "dispatch"))
+def test_a_paused_destination_stays_so_through_other_commands(full: FleetService) -> None:
+    run(full.pause_destination("crm", "answered 410 Gone", "dispatch"))
     run(full.add_instance("outra", "", "ana"))
-    assert run(full.read()).destinations[0].disabled == "answered 410 Gone"
+    assert run(full.read()).destinations[0].paused == "answered 410 Gone"
 
 
 def test_what_a_route_names_is_not_removed_and_the_routes_are_named(full: FleetService) -> None:
@@ -222,8 +222,8 @@ def test_a_name_that_does_not_exist_is_answered_with_the_nearest(full: FleetServ
         (full.add_source("loj", "x", SourceKind.ACCOUNT, "ana"), 'Did you mean "loja"'),
         (full.add_token("loja", "cont", "ana"), 'Did you mean "conta"'),
         (full.remove_destination("crn", "ana"), 'Did you mean "crm"'),
-        (full.disable_destination("crn", "x", "ana"), 'Did you mean "crm"'),
-        (full.enable_destination("zzz", "ana"), 'no destination "zzz"'),
+        (full.pause_destination("crn", "x", "ana"), 'Did you mean "crm"'),
+        (full.resume_destination("zzz", "ana"), 'no destination "zzz"'),
         (full.remove_route("todo", "ana"), 'Did you mean "tudo"'),
     ]
     for work, said in wrong:

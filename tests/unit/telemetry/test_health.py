@@ -68,7 +68,7 @@ def test_a_byte_below_the_high_water_mark_is_still_ready() -> None:
         ({"workers": ()}, "worker"),
         ({"workers": WELL.workers[:1] if WELL.workers else ()}, "8 partitions"),
         ({"lag": health.LAG_DEGRADED + 1}, "10001"),
-        ({"disabled_destinations": ("crm", "n8n")}, "crm, n8n"),
+        ({"paused_destinations": ("crm", "n8n")}, "crm, n8n"),
     ],
 )
 def test_what_somebody_should_look_at_degrades_but_does_not_stop_intake(
