@@ -235,7 +235,7 @@ def test_workers_that_start_together_enrol_a_handler_once_and_lose_it_without_it
             gateway.stop()
             del gateway.environment["COMPORTA_HANDLERS"]
             gateway.start()
-            wait_for("they are disabled", lambda: destinations(gateway)["answer"] == GONE)
+            wait_for("they are paused", lambda: destinations(gateway)["answer"] == GONE)
             assert [one["name"] for one in gateway.command("route", "list")] == [
                 "tudo",
                 "contatos",
@@ -243,7 +243,7 @@ def test_workers_that_start_together_enrol_a_handler_once_and_lose_it_without_it
 
 
 def destinations(gateway: Gateway) -> dict[str, str]:
-    return {one["name"]: one["disabled"] for one in gateway.command("destination", "list")}
+    return {one["name"]: one["paused"] for one in gateway.command("destination", "list")}
 
 
 def test_a_fleet_file_may_lead_to_a_handler_which_need_not_be_there_yet(bot: Bot) -> None:

@@ -1,30 +1,47 @@
-"""`comporta destination …`: where deliveries go."""
-
-from typing import Annotated
+"""`comporta destination …`: where deliveries go, shown, added, changed and removed."""
 
 import typer
 
+from comporta.cli import destination_test, pausing
 from comporta.cli.command import command, group
 from comporta.cli.desk import Desk
+from comporta.cli.destination_options import (
+    Burst,
+    Class,
+    Concurrency,
+    Format,
+    Header,
+    InstanceConcurrency,
+    Name,
+    NewUrl,
+    Park,
+    Rate,
+    Retry,
+    Secret,
+    Timeout,
+    Transform,
+    Url,
+    options_of,
+)
 from comporta.cli.planned import carried_out
 from comporta.cli.screen import Column
 from comporta.cli.selection import Yes
-from comporta.domain.backoff import DEFAULT_WAITS_S
 from comporta.domain.fleet import Destination
+from comporta.domain.rate import show_rate
 from comporta.fleet.named import find
 from comporta.i18n import _
 from comporta.urls import masked_url
-
-Name = Annotated[str, typer.Argument(metavar="DESTINATION", help=_("The destination's name."))]
-TIMEOUT_S = 10.0
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
     destinations = group("destination", _("Destinations: where deliveries go."))
     command(destinations, "list")(list_)
-    for one in (add, show, remove, enable, disable):
+    command(destinations, "set")(set_)
+    for one in (add, show, remove):
         command(destinations)(one)
+    pausing.add_to(destinations)
+    destination_test.add_to(destinations)
     app.add_typer(destinations)
 
 
@@ -36,9 +53,9 @@ async def list_(desk: Desk) -> None:
         Column("name", _("DESTINATION")),
         Column("url", _("URL")),
         Column("signed", _("SIGNED")),
-        Column("timeout_s", _("TIMEOUT S"), right=True),
-        Column("retry", _("RETRY S")),
-        Column("disabled", _("DISABLED")),
+        Column("rate", _("RATE")),
+        Column("format", _("FORMAT")),
+        Column("paused", _("PAUSED")),
         Column("managed", _("KEPT BY")),
         Column("id", _("ID")),
     )
@@ -50,25 +67,81 @@ async def add(  # noqa: PLR0913  (one parameter an option)
     desk: Desk,
     *,
     name: Name,
-    url: Annotated[str, typer.Argument(metavar="URL", help=_("Where to POST."))],
-    secret: Annotated[
-        str | None,
-        typer.Option(metavar="SECRET", help=_("Sign with it: whsec_…, env:NAME or file:PATH.")),
-    ] = None,
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", help=_("Seconds for a whole attempt."))
-    ] = TIMEOUT_S,
-    retry: Annotated[
-        str | None,
-        typer.Option(metavar="SECONDS", help=_("Waits before attempts 2, 3, …: 5,30,300")),
-    ] = None,
+    url: Url,
+    secret: Secret = None,
+    timeout_s: Timeout = None,
+    retry: Retry = None,
+    rate: Rate = None,
+    burst: Burst = None,
+    concurrency: Concurrency = None,
+    instance_concurrency: InstanceConcurrency = None,
+    park_s: Park = None,
+    classes: Class = None,
+    format_: Format = None,
+    transform: Transform = None,
+    headers: Header = None,
 ) -> None:
     """Add a destination. Next, lead events to it: `comporta route add`."""
-    waits = _waits(retry) if retry is not None else DEFAULT_WAITS_S
+    options = options_of(
+        secret=secret,
+        timeout_s=timeout_s,
+        retry=retry,
+        rate=rate,
+        burst=burst,
+        concurrency=concurrency,
+        instance_concurrency=instance_concurrency,
+        park_s=park_s,
+        classes=classes,
+        format=format_,
+        transform=transform,
+        headers=headers,
+    )
     async with desk.stores() as stores:
-        plan = await stores.fleet.add_destination(
-            name, url, desk.who, secret=secret, timeout_s=timeout_s, retry=waits
-        )
+        plan = await stores.fleet.add_destination(name, url, desk.who, **options)
+    carried_out(desk, plan)
+
+
+async def set_(  # noqa: PLR0913  (one parameter an option)
+    desk: Desk,
+    *,
+    name: Name,
+    url: NewUrl = None,
+    secret: Secret = None,
+    timeout_s: Timeout = None,
+    retry: Retry = None,
+    rate: Rate = None,
+    burst: Burst = None,
+    concurrency: Concurrency = None,
+    instance_concurrency: InstanceConcurrency = None,
+    park_s: Park = None,
+    classes: Class = None,
+    format_: Format = None,
+    transform: Transform = None,
+    headers: Header = None,
+) -> None:
+    """Change what is given of a destination, and nothing else.
+
+    `--rate none` and `--secret none` take these away, as `--header NAME=` and `--class PATTERN=`
+    do with one header or class.
+    """
+    options = options_of(
+        secret=secret,
+        timeout_s=timeout_s,
+        retry=retry,
+        rate=rate,
+        burst=burst,
+        concurrency=concurrency,
+        instance_concurrency=instance_concurrency,
+        park_s=park_s,
+        classes=classes,
+        format=format_,
+        transform=transform,
+        headers=headers,
+    )
+    if url is None and not options:
+        raise typer.BadParameter(_("Say what to change: at least one option."))
+    async with desk.stores() as stores:
+        plan = await stores.fleet.change_destination(name, desk.who, url=url, **options)
     carried_out(desk, plan)
 
 
@@ -84,7 +157,16 @@ async def show(desk: Desk, *, name: Name) -> None:
         "signed": _("Signed"),
         "timeout_s": _("Timeout (s)"),
         "retry": _("Retry after (s)"),
-        "disabled": _("Disabled"),
+        "rate": _("Rate"),
+        "burst": _("Burst"),
+        "concurrency": _("Concurrency"),
+        "instance_concurrency": _("Concurrency an instance"),
+        "park_s": _("Parked at most (s)"),
+        "classes": _("Classes"),
+        "format": _("Format"),
+        "transform": _("Transform"),
+        "headers": _("Headers"),
+        "paused": _("Paused"),
         "managed": _("Kept by"),
     }
     desk.screen.record([(key, title, data[key]) for key, title in titles.items()])
@@ -98,33 +180,6 @@ async def remove(desk: Desk, *, name: Name, yes: Yes = False) -> None:
     carried_out(desk, plan)
 
 
-async def enable(desk: Desk, *, name: Name) -> None:
-    """Deliver to a destination again, after it was disabled or answered 410 Gone."""
-    async with desk.stores() as stores:
-        plan = await stores.fleet.enable_destination(name, desk.who)
-    carried_out(desk, plan)
-
-
-async def disable(
-    desk: Desk,
-    *,
-    name: Name,
-    reason: Annotated[str, typer.Option(help=_("Why, for whoever looks at it."))] = "",
-) -> None:
-    """Deliver nothing to a destination until it is enabled; what is owed to it waits."""
-    async with desk.stores() as stores:
-        plan = await stores.fleet.disable_destination(name, reason, desk.who)
-    carried_out(desk, plan)
-
-
-def _waits(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        message = _("{text!r} is not a list of seconds, as in 5,30,300").format(text=text)
-        raise typer.BadParameter(message) from None
-
-
 def _data(one: Destination) -> dict[str, object]:
     return {
         "name": one.name,
@@ -133,6 +188,15 @@ def _data(one: Destination) -> dict[str, object]:
         "signed": one.secret is not None,
         "timeout_s": one.timeout_s,
         "retry": list(one.retry),
-        "disabled": one.disabled,
+        "rate": show_rate(one.rate) if one.rate else None,
+        "burst": one.rate.burst if one.rate else None,
+        "concurrency": one.concurrency or None,
+        "instance_concurrency": one.instance_concurrency or None,
+        "park_s": one.park_s,
+        "classes": {pattern: chosen.value for pattern, chosen in one.classes.items()},
+        "format": one.format.value,
+        "transform": one.transform,
+        "headers": list(one.headers),
+        "paused": one.paused,
         "managed": one.managed,
     }

@@ -33,7 +33,12 @@ _DELIVERY = (
 )
 _CHANGE = ("applied", "changes", "tokens", "warnings")
 _SOURCE = ("instance", "name", "id", "kind", "tokens", "secrets")
-_DESTINATION = ("name", "url", "signed", "timeout_s", "retry", "disabled", "managed", "id")
+_DESTINATIONS = ("name", "url", "signed", "rate", "format", "paused", "managed", "id")
+_DESTINATION = (
+    *("name", "id", "url", "signed", "timeout_s", "retry", "rate", "burst", "concurrency"),
+    *("instance_concurrency", "park_s", "classes", "format", "transform", "headers", "paused"),
+    "managed",
+)
 _ROUTE = ("name", "instances", "events", "where", "to", "id")
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -63,8 +68,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "instance show": ("name", "id", "url", "sources"),
     "source list": _SOURCE,
     "source show": _SOURCE,
-    "destination list": _DESTINATION,
+    "destination list": _DESTINATIONS,
     "destination show": _DESTINATION,
+    "destination test": ("url", "sent", "reason", "headers", "body"),
     "route list": _ROUTE,
     "route show": _ROUTE,
     "route test": ("instance", "event_type", "fits", "routes"),
@@ -75,7 +81,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         ("source", ("add", "remove")),
         ("source token", ("add", "remove")),
         ("source secret", ("add", "remove")),
-        ("destination", ("add", "remove", "enable", "disable")),
+        ("destination", ("add", "set", "remove", "pause", "resume")),
         ("route", ("add", "remove")),
     )
     for verb in verbs

@@ -1,7 +1,7 @@
 """Bringing a delivery to an HTTP endpoint: one attempt, always with an answer, never an exception.
 
-The body goes out untouched, unless the destination asks for a shape. Redirects are not followed; the answer is read up to 20 kB; every phase
-has a deadline.
+The body goes out untouched, unless the destination asks for a shape. Redirects are not followed;
+the answer is read up to 20 kB; every phase has a deadline.
 """
 
 import io

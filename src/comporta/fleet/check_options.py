@@ -9,10 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-from jmespath.functions import Functions
-
 from comporta.domain.classes import EventClass
 from comporta.domain.fleet import Format
 from comporta.fleet.declared import (
@@ -102,6 +98,10 @@ class _Rules:
             self._transform((*self._path, "transform"), transform)
 
     def _transform(self, path: Path, expression: str) -> None:
+        import jmespath  # noqa: PLC0415  (17 ms that most commands need not pay)
+        from jmespath.exceptions import JMESPathError  # noqa: PLC0415
+        from jmespath.functions import Functions  # noqa: PLC0415
+
         if len(expression) > TRANSFORM_CHARS_MAX:
             said = _("A transform has at most {max} characters.")
             self._fail(path, said.format(max=TRANSFORM_CHARS_MAX))
@@ -131,7 +131,9 @@ class _Rules:
                 shown = name[:NAME_CHARS_MAX]
                 self._fail(where, said.format(name=shown, max=HEADER_NAME_CHARS_MAX))
             if name in _RESERVED or name.startswith(_RESERVED_PREFIXES):
-                said = _('The header "{name}" cannot be chosen: Comporta or the connection sets it.')
+                said = _(
+                    'The header "{name}" cannot be chosen: Comporta or the connection sets it.'
+                )
                 self._fail(where, said.format(name=name))
             if name == "authorization" and "@" in urlsplit(self._one.url).netloc:
                 said = _(
@@ -146,7 +148,7 @@ class _Rules:
             self._fail(path, said.format(found=count, max=count_max))
 
 
-def _functions(node: dict[str, Any]) -> Iterator[str]:
+def _functions(node: Any) -> Iterator[str]:
     """The names of all functions that a parsed expression calls."""
     waiting = [node]
     while waiting:

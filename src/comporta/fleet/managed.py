@@ -21,14 +21,14 @@ Pair = tuple[Destination, Route]
 def enrol(fleet: Fleet, wanted: Sequence[Pair], manager: str, gone: str) -> Plan:
     """Make the managed part what is wanted.
 
-    What is no longer wanted loses its route. Its destination stays, disabled, for it may be owed
-    deliveries; it is enabled again when it comes back.
+    What is no longer wanted loses its route. Its destination stays, paused, for it may be owed
+    deliveries; it is resumed when it comes back.
 
     Args:
         fleet: as it is.
         wanted: what should be, whatever its ids.
         manager: who keeps these.
-        gone: the reason for disabling.
+        gone: the reason for pausing.
 
     Raises:
         FleetError: a name is taken by what somebody else keeps.
@@ -65,12 +65,12 @@ def _destinations(
             kept.append(old)
             continue
         new = by_name.pop(old.name, None)
-        # A person's reason for disabling it outlives a restart.
-        disabled = old.disabled if new is None or old.disabled != gone else ""
-        made = replace(new or old, id=old.id, disabled=disabled or ("" if new else gone))
+        # A person's reason for pausing it outlives a restart.
+        paused = old.paused if new is None or old.paused != gone else ""
+        made = replace(new or old, id=old.id, paused=paused or ("" if new else gone))
         kept.append(made)
         if made != old:
-            detail = destination_detail(old, made) or made.disabled
+            detail = destination_detail(old, made) or made.paused
             changes.append(Change("change", "destination", old.name, detail))
     for new in by_name.values():
         changes.append(Change("add", "destination", new.name, destination_detail(None, new)))

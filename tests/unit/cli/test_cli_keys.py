@@ -35,6 +35,8 @@ COMMANDS = {
     "destination list": ["destination", "list"],
     "destination show": ["destination", "show", "crm"],
     "destination add": ["destination", "add", "n8n", "http://n8n/"],
+    "destination set": ["destination", "set", "crm", "--rate", "50/s"],
+    "destination test": ["destination", "test", "crm", "--event", EVT],
     "destination resume": ["destination", "resume", "crm"],
     "destination pause": ["destination", "pause", "crm"],
     "route list": ["route", "list"],

@@ -83,23 +83,23 @@ def test_a_changed_handler_keeps_its_ids() -> None:
     assert done.fleet.routes[1].id == old.routes[1].id
 
 
-def test_a_handler_that_is_gone_leaves_a_disabled_destination_until_it_comes_back() -> None:
+def test_a_handler_that_is_gone_leaves_a_paused_destination_until_it_comes_back() -> None:
     with_it = enrolled(applied(TEXT), "answer")
     without = enrolled(with_it)
     assert [one.name for one in without.routes] == ["tudo"]
-    assert [one.disabled for one in without.destinations] == ["", GONE]
+    assert [one.paused for one in without.destinations] == ["", GONE]
     again = enrolled(without, "answer")
     assert again.destinations == with_it.destinations
     assert [one.name for one in again.routes] == ["tudo", "answer"]
 
 
-def test_who_disabled_a_handler_finds_it_disabled_after_a_restart() -> None:
+def test_who_paused_a_handler_finds_it_paused_after_a_restart() -> None:
     async def main(service: FleetService) -> None:
         await enrol_handlers(service, handlers("answer"))
-        await service.disable_destination("answer", "holidays", "ana")
+        await service.pause_destination("answer", "holidays", "ana")
         await enrol_handlers(service, ())
         await enrol_handlers(service, handlers("answer"))
-        assert (await service.read()).destinations[0].disabled == "holidays"
+        assert (await service.read()).destinations[0].paused == "holidays"
 
     serviced(main)
 
@@ -150,7 +150,7 @@ def test_whatever_comes_and_goes_exactly_the_present_handlers_have_routes(
         fleet = enrolled(fleet, *sorted(names))
         managed = [one for one in fleet.destinations if one.managed]
         assert {one.name for one in fleet.routes if one.managed} == names
-        assert {one.name for one in managed if not one.disabled} == names
+        assert {one.name for one in managed if not one.paused} == names
         for one in managed:
             assert ids.setdefault(one.name, one.id) == one.id
     assert applied(TEXT, fleet) == fleet

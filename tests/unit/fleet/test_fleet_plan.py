@@ -156,9 +156,7 @@ def test_what_is_no_longer_declared_is_removed() -> None:
 
 def test_a_paused_destination_stays_so_until_its_url_changes() -> None:
     fleet = first().fleet
-    off = replace(
-        fleet, destinations=(replace(fleet.destinations[0], paused="answered 410 Gone"),)
-    )
+    off = replace(fleet, destinations=(replace(fleet.destinations[0], paused="answered 410 Gone"),))
     slower = planned(off, TEXT.replace('url = "http://crm', 'timeout_s = 20\nurl = "http://crm'))
     assert slower.fleet.destinations[0].paused == "answered 410 Gone"
     assert slower.changes[0].detail == "timeout_s: 10 → 20"

@@ -1,0 +1,118 @@
+"""`comporta destination test`: the request that a destination would get, without sending it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from comporta.chatwoot.peek import NotAnObjectError, peek
+from comporta.cli.command import command
+from comporta.cli.desk import Desk, Stores, deadline
+from comporta.cli.destination_options import Name
+from comporta.cli.events import body_of
+from comporta.cli.names import Names, number
+from comporta.domain import ids
+from comporta.domain.delivery import Delivery, Ending
+from comporta.domain.event import Headers
+from comporta.errors import NotFoundError
+from comporta.fleet.named import find
+from comporta.i18n import _
+from comporta.urls import masked_url
+
+FILE_BYTES_MAX = 16 * 1024 * 1024
+_SAMPLE_INSTANCE = "example"
+_MASKED = "***"
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add the command."""
+    command(group, "test")(test)
+
+
+async def test(
+    desk: Desk,
+    *,
+    name: Name,
+    event: Annotated[
+        str, typer.Option(metavar="FILE|EVT", help=_("A file with a body, or an event's id."))
+    ],
+) -> None:
+    """Show the request that a destination would get for an event. Nothing is sent.
+
+    Headers that were chosen for the destination are shown by name only.
+    """
+    from comporta.destinations.http import open_endpoint, request_of  # noqa: PLC0415  (heavy)
+    from comporta.destinations.shape import Unshapable  # noqa: PLC0415
+
+    async with desk.stores() as stores:
+        async with deadline():
+            fleet = await stores.fleet.read()
+        destination = find("destination", name, fleet.destinations)
+        delivery = await _delivery(desk, stores, event)
+        instance = Names(fleet).instance(delivery.instance_id)
+        endpoint = open_endpoint(destination, lambda one: stores.vault.open(one.sealed))
+    made = request_of(endpoint, delivery, instance, desk.now_ms())
+    url = masked_url(destination.url)
+    if isinstance(made, Unshapable):
+        data = {"url": url, "sent": False, "reason": made.reason, "headers": {}, "body": ""}
+        words = _("Nothing would be sent: {reason}.").format(reason=made.reason)
+        shown = "" if made.ending is Ending.DROPPED else "\n\n" + made.trace.decode()
+        desk.screen.result(data, words + shown)
+        return
+    headers = {
+        key: _MASKED if key in endpoint.headers else value for key, value in made.headers.items()
+    }
+    body = made.body.decode(errors="replace")
+    data = {"url": url, "sent": True, "reason": "", "headers": headers, "body": body}
+    lines = [f"POST {url}", *(f"{key}: {value}" for key, value in headers.items())]
+    desk.screen.result(data, "\n".join([*lines, "", body]))
+
+
+async def _delivery(desk: Desk, stores: Stores, event: str) -> Delivery:
+    """A delivery of the event that nobody owes; its id is that of the event."""
+    if event.startswith("evt_"):
+        event_id = number("evt", event)
+        async with deadline():
+            detail = await stores.ledger.event(event_id)
+        if detail is None:
+            raise NotFoundError(_("There is no event {id}.").format(id=event))
+        row, body = detail.row, body_of(detail)
+        return _made(row.id, row.instance_id, row.event_type, detail.headers, body)
+    body = _read(Path(event))
+    try:
+        seen = peek(body).event_type
+    except NotAnObjectError:
+        seen = ""
+    return _made(ids.first_at(desk.now_ms()), _SAMPLE_INSTANCE, seen, (), body)
+
+
+def _made(
+    event_id: int, instance_id: str, event_type: str, headers: Headers, body: bytes
+) -> Delivery:
+    return Delivery(
+        id=event_id,
+        event_id=event_id,
+        destination_id="",
+        partition=0,
+        lane=0,
+        attempts=0,
+        due_at_ms=0,
+        instance_id=instance_id,
+        event_type=event_type,
+        accepted_at_ms=ids.millis_of(event_id),
+        headers=headers,
+        body=body,
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            body = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        said = _("The file {path} cannot be read: {reason}.")
+        raise typer.BadParameter(said.format(path=path, reason=error.strerror)) from None
+    if len(body) > FILE_BYTES_MAX:
+        said = _("A body has at most {max} MiB.").format(max=FILE_BYTES_MAX // 1024**2)
+        raise typer.BadParameter(said)
+    return body
