@@ -200,7 +200,7 @@ def test_retry_after_is_waited_for(house: House, form: str) -> None:
     assert 1.9 < taken.at_s - refused.at_s < 5
 
 
-def test_410_disables_the_destination_and_enabling_it_goes_on_in_order(house: House) -> None:
+def test_410_pauses_the_destination_and_resuming_it_goes_on_in_order(house: House) -> None:
     house.rules["/gone"] = lambda _body: 410
     sent = [house.send("gone", 5, number) for number in range(5)]
     health = wait_for(

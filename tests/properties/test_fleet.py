@@ -15,10 +15,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from comporta.domain.classes import EventClass
 from comporta.domain.fleet import Fleet, Scalar, SourceKind
 from comporta.domain.patterns import pattern_problem
+from comporta.domain.rate import parse_rate
 from comporta.errors import FleetError
-from comporta.fleet.credentials import make_secret, make_signing_secret, make_token
+from comporta.fleet.credentials import make_header, make_secret, make_signing_secret, make_token
 from comporta.fleet.declared import (
     Declared,
     DeclaredDestination,
@@ -64,6 +66,29 @@ _fields: dict[str, st.SearchStrategy[Any]] = {
     "custom_attributes.plano": _printable | _integers | st.booleans(),
     'not.custom_attributes.o "nome".de\\ cá': _printable | _integers,
 }
+
+
+_rate = st.builds(
+    lambda number, unit, burst: parse_rate(f"{number}/{unit}", burst),
+    st.integers(1, 100_000),
+    st.sampled_from(["s", "min", "h"]),
+    st.none() | st.integers(1, 100_000),
+)
+_event_pattern = st.sampled_from(["*", "message_*", "new.event", "contact_updated", "a?:b-c"])
+_class = st.sampled_from([one.value for one in EventClass])
+_header = st.from_regex(r"[a-z!#$%&'*+.^_`|~0-9-]{1,9}", fullmatch=True).filter(
+    lambda name: not name.startswith(("ce-", "te", "host", "expect"))
+)
+_value = st.one_of(
+    _printable.filter(lambda text: ":" not in text and text == text.strip()).map(GivenSecret),
+    st.just(GivenSecret(ENVIRONMENT["FIRST"], ref="env:FIRST")),
+)
+_expression = st.sampled_from(["@", 'a."b\\"c"', '{a: b,\n\t c: `"x"`}', "[?a == 'é']"])
+
+
+def _shaped(one: DeclaredDestination) -> st.SearchStrategy[DeclaredDestination]:
+    plain = st.sampled_from(["raw", "cloudevents"]).map(lambda name: replace(one, format=name))
+    return plain | _expression.map(lambda text: replace(one, format="jmespath", transform=text))
 
 
 @st.composite
@@ -124,7 +149,13 @@ def fleets(draw: st.DrawFn) -> Declared:
                 st.none() | _signing_secret,
                 st.floats(0.001, 120),
                 st.lists(st.floats(0, 600_000), max_size=4).map(tuple),
-            ),
+                rate=st.none() | _rate,
+                concurrency=st.integers(0, 1000),
+                instance_concurrency=st.integers(0, 1000),
+                park_s=st.floats(0.001, 600_000),
+                classes=st.dictionaries(_event_pattern, _class, max_size=3),
+                headers=st.dictionaries(_header, _value, max_size=3),
+            ).flatmap(_shaped),
             3,
         )
     )
@@ -178,6 +209,10 @@ def test_neither_a_plan_nor_a_sealed_export_shows_a_secret(declared: Declared) -
             )
             for one in declared.instances
         ),
+        destinations=tuple(
+            replace(one, headers={"x-key": make_header("TOP-S3CRET-VALUE", VAULT)})
+            for one in declared.destinations
+        ),
     )
     done = plan(Fleet(), marked, VAULT)
     assert "TOP-S3CRET" not in repr(marked) + repr(done) + render(declare(done.fleet), VAULT)
@@ -204,6 +239,15 @@ url = "http://127.0.0.1:9001/hook"
 secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 timeout_s = 10
 retry = [5, 30]
+rate = "50/s"
+burst = 5
+concurrency = 40
+instance_concurrency = 10
+park_s = 60
+classes = { "message_*" = "ordered" }
+format = "jmespath"
+transform = "{a: content}"
+headers = { "x-key" = "x" }
 [[route]]
 name = "mensagens"
 instances = ["*"]
@@ -225,7 +269,7 @@ SLIPS: dict[str, Callable[[str, int, str], str]] = {
 
 def test_the_text_for_the_next_test_is_right_in_itself() -> None:
     assert parse(FULL, "fleet.toml", VAULT).warnings == ()
-    assert len(KEYS) == 27
+    assert len(KEYS) == 36
 
 
 @pytest.mark.parametrize("slip", SLIPS)

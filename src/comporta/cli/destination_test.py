@@ -56,7 +56,9 @@ async def test(
     if isinstance(made, Unshapable):
         data = {"url": url, "sent": False, "reason": made.reason, "headers": {}, "body": ""}
         words = _("Nothing would be sent: {reason}.").format(reason=made.reason)
-        shown = "" if made.ending is Ending.DROPPED else "\n\n" + made.trace.decode()
+        shown = (
+            "" if made.ending is Ending.DROPPED else "\n\n" + made.trace.decode(errors="replace")
+        )
         desk.screen.result(data, words + shown)
         return
     headers = {

@@ -123,8 +123,8 @@ _FAILURES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeE
 def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except RecursionError as error:
-        raise msgspec.DecodeError("nested too deeply") from error
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise msgspec.DecodeError(type(error).__name__) from error
 
 
 def _poison(reason: str, error: Exception | None = None) -> Unshapable:
