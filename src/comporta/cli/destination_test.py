@@ -1,25 +1,20 @@
 """`comporta destination test`: the request that a destination would get, without sending it."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from comporta.chatwoot.peek import NotAnObjectError, peek
 from comporta.cli.command import command
 from comporta.cli.desk import Desk, Stores, deadline
 from comporta.cli.destination_options import Name
+from comporta.cli.event_given import EventGiven, is_id, read_body, stored_event, type_of
 from comporta.cli.events import body_of
-from comporta.cli.names import Names, number
+from comporta.cli.names import Names
 from comporta.domain import ids
 from comporta.domain.delivery import Delivery, Ending
 from comporta.domain.event import Headers
-from comporta.errors import NotFoundError
 from comporta.fleet.named import find
 from comporta.i18n import _
 from comporta.urls import masked_url
 
-FILE_BYTES_MAX = 16 * 1024 * 1024
 _SAMPLE_INSTANCE = "example"
 _MASKED = "***"
 
@@ -33,9 +28,7 @@ async def test(
     desk: Desk,
     *,
     name: Name,
-    event: Annotated[
-        str, typer.Option(metavar="FILE|EVT", help=_("A file with a body, or an event's id."))
-    ],
+    event: EventGiven,
 ) -> None:
     """Show the request that a destination would get for an event. Nothing is sent.
 
@@ -72,20 +65,13 @@ async def test(
 
 async def _delivery(desk: Desk, stores: Stores, event: str) -> Delivery:
     """A delivery of the event that nobody owes; its id is that of the event."""
-    if event.startswith("evt_"):
-        event_id = number("evt", event)
-        async with deadline():
-            detail = await stores.ledger.event(event_id)
-        if detail is None:
-            raise NotFoundError(_("There is no event {id}.").format(id=event))
-        row, body = detail.row, body_of(detail)
-        return _made(row.id, row.instance_id, row.event_type, detail.headers, body)
-    body = _read(Path(event))
-    try:
-        seen = peek(body).event_type
-    except NotAnObjectError:
-        seen = ""
-    return _made(ids.first_at(desk.now_ms()), _SAMPLE_INSTANCE, seen, (), body)
+    if is_id(event):
+        detail = await stored_event(stores, event)
+        row = detail.row
+        return _made(row.id, row.instance_id, row.event_type, detail.headers, body_of(detail))
+    body = read_body(event, desk.settings.body_bytes_max)
+    event_id = ids.first_at(desk.now_ms())
+    return _made(event_id, _SAMPLE_INSTANCE, type_of(body, event), (), body)
 
 
 def _made(
@@ -105,16 +91,3 @@ def _made(
         headers=headers,
         body=body,
     )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            body = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        said = _("The file {path} cannot be read: {reason}.")
-        raise typer.BadParameter(said.format(path=path, reason=error.strerror)) from None
-    if len(body) > FILE_BYTES_MAX:
-        said = _("A body has at most {max} MiB.").format(max=FILE_BYTES_MAX // 1024**2)
-        raise typer.BadParameter(said)
-    return body

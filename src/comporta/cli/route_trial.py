@@ -3,28 +3,24 @@
 The event is a body from a file or one that is stored. Nothing is delivered and nothing is changed.
 """
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
 from comporta.chatwoot.fields import fields_of
-from comporta.chatwoot.peek import NotAnObjectError, peek
 from comporta.cli.desk import Desk, Stores, deadline
+from comporta.cli.event_given import EventGiven, is_id, read_body, stored_event, type_of
 from comporta.cli.events import body_of
 from comporta.cli.exits import Exit
-from comporta.cli.names import Names, number
+from comporta.cli.names import Names
 from comporta.cli.reasons import reason_of
 from comporta.cli.screen import Column, Row, Word
 from comporta.domain.explaining import Verdict, explain
 from comporta.domain.fleet import Fleet
-from comporta.errors import ConfigError, NotFoundError
+from comporta.errors import NotFoundError
 from comporta.fleet.named import find
 from comporta.i18n import _
-
-_STDIN = "-"
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -36,13 +32,7 @@ class _Event(msgspec.Struct, frozen=True):
 async def trial(
     desk: Desk,
     *,
-    event: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|EVT",
-            help=_("A file with a body (- is standard input), or an event's id."),
-        ),
-    ],
+    event: EventGiven,
     name: Annotated[
         str | None, typer.Argument(metavar="[ROUTE]", help=_("Only this route."))
     ] = None,
@@ -54,7 +44,7 @@ async def trial(
 
     Delivers nothing. Ends with 8 if no route is for it.
     """
-    given = None if _is_id(event) else _read(event, desk.settings.body_bytes_max)
+    given = None if is_id(event) else read_body(event, desk.settings.body_bytes_max)
     async with desk.stores() as stores:
         async with deadline():
             fleet = await stores.ledger.fleet()
@@ -70,32 +60,8 @@ async def trial(
         raise typer.Exit(Exit.NO_MATCH)
 
 
-def _is_id(event: str) -> bool:
-    return event.startswith("evt_")
-
-
-def _read(file: str, bytes_max: int) -> bytes:
-    try:
-        if file == _STDIN:
-            body = sys.stdin.buffer.read(bytes_max + 1)
-        else:
-            with Path(file).open("rb") as opened:
-                body = opened.read(bytes_max + 1)
-    except OSError as error:
-        said = _('The file "{name}" cannot be read: {reason}.')
-        raise ConfigError(said.format(name=file, reason=error.strerror)) from None
-    if len(body) > bytes_max:
-        said = _("The event is larger than body_bytes_max ({max} bytes): it would be refused.")
-        raise ConfigError(said.format(max=bytes_max))
-    return body
-
-
 def _given(fleet: Fleet, body: bytes, file: str, instance: str | None) -> _Event:
-    try:
-        event_type = peek(body).event_type
-    except NotAnObjectError:
-        said = _('"{name}" does not hold a JSON object. Give a body as Chatwoot sends it.')
-        raise ConfigError(said.format(name=file)) from None
+    event_type = type_of(body, file)
     if instance is not None:
         return _Event(find("instance", instance, fleet.instances).name, event_type, body)
     if not fleet.instances:
@@ -112,11 +78,7 @@ async def _stored(stores: Stores, fleet: Fleet, event: str, instance: str | None
         raise typer.BadParameter(
             _("Of a stored event the instance is known: leave --instance out.")
         )
-    event_id = number("evt", event)
-    async with deadline():
-        detail = await stores.ledger.event(event_id)
-    if detail is None:
-        raise NotFoundError(_("There is no event {id}.").format(id=event))
+    detail = await stored_event(stores, event)
     name = Names(fleet).instance(detail.row.instance_id)
     return _Event(name, detail.row.event_type, body_of(detail))
 
