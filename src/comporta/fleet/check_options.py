@@ -29,6 +29,8 @@ from comporta.words import did_you_mean
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A field name, by RFC 9110, section 5.1."""
+_LAYOUT = str.maketrans("\n\t", "  ")
+"""An expression may have several lines."""
 _RESERVED = frozenset(
     (
         *("connection", "content-encoding", "content-length", "expect", "host", "keep-alive"),
@@ -102,8 +104,8 @@ class _Rules:
         from jmespath.exceptions import JMESPathError  # noqa: PLC0415
         from jmespath.functions import Functions  # noqa: PLC0415
 
-        if len(expression) > TRANSFORM_CHARS_MAX:
-            said = _("A transform has at most {max} characters.")
+        if len(expression) > TRANSFORM_CHARS_MAX or not expression.translate(_LAYOUT).isprintable():
+            said = _("A transform has at most {max} characters, and no control characters.")
             self._fail(path, said.format(max=TRANSFORM_CHARS_MAX))
         try:
             parsed = jmespath.compile(expression).parsed

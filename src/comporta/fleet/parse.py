@@ -16,7 +16,6 @@ from comporta.fleet.declared import (
     INSTANCES_MAX,
     ROUTES_MAX,
     SOURCES_MAX,
-    TRANSFORM_CHARS_MAX,
     Declared,
     DeclaredDestination,
     DeclaredInstance,
@@ -152,7 +151,7 @@ class _Reader:
             "park_s": table.number("park_s", plain.park_s),
             "classes": {**table.pairs("classes")},
             "format": table.text("format", plain.format),
-            "transform": table.long_text("transform", TRANSFORM_CHARS_MAX),
+            "transform": table.lines("transform"),
             "headers": {**table.pairs("headers")},
         }
         if table.has("secret"):

@@ -13,7 +13,6 @@ from comporta.words import did_you_mean
 
 _DOTS_MAX = 2
 """In a condition's name: `not.labels.any`. Tables that lie deeper are no values."""
-_LAYOUT = str.maketrans("\n\t", "  ")
 
 
 class Table:
@@ -49,14 +48,11 @@ class Table:
             for index, item in enumerate(self._list((*self.path, key), value))
         )
 
-    def long_text(self, key: str, chars_max: int) -> str:
-        """A text that may have several lines; "" if it is not there."""
+    def lines(self, key: str) -> str:
+        """A text that may have several lines, and any length; "" if it is not there."""
         value = self._get(key, "")
         if not isinstance(value, str):
             self._fail((*self.path, key), _("This must be a text in quotes."))
-        if len(value) > chars_max or not value.translate(_LAYOUT).isprintable():
-            said = _("This text has at most {max} characters, and no control characters.")
-            self._fail((*self.path, key), said.format(max=chars_max))
         return value
 
     def pairs(self, key: str) -> dict[str, str]:

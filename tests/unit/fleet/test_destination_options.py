@@ -168,6 +168,15 @@ def test_another_format_takes_the_transform_away(service: FleetService, ledger: 
     assert stored(ledger).transform == "id"
 
 
+def test_a_command_takes_no_expression_that_an_export_could_not_write(
+    service: FleetService,
+) -> None:
+    with pytest.raises(ConfigError, match="no control characters"):
+        change(service, transform="id\r\n|| content")
+    assert change(service, transform="id\n\t|| content")
+    asyncio.run(service.apply(parse(asyncio.run(service.export()), "f", VAULT), "ana"))
+
+
 def test_a_burst_without_a_rate_is_refused(service: FleetService) -> None:
     change(service, rate=None)
     with pytest.raises(ConfigError, match="needs a rate"):
