@@ -11,9 +11,10 @@ from comporta.cli.names import Names
 from comporta.domain import ids
 from comporta.domain.delivery import Delivery, Ending
 from comporta.domain.event import Headers
+from comporta.errors import FleetError
 from comporta.fleet.named import find
 from comporta.i18n import _
-from comporta.urls import masked_url
+from comporta.urls import handler_of, masked_url
 
 _SAMPLE_INSTANCE = "example"
 _MASKED = "***"
@@ -41,6 +42,9 @@ async def test(
         async with deadline():
             fleet = await stores.fleet.read()
         destination = find("destination", name, fleet.destinations)
+        if handler_of(destination.url) is not None:
+            said = _("{name} is a handler: it gets no request, but the event as it came.")
+            raise FleetError(said.format(name=name))
         delivery = await _delivery(desk, stores, event)
         instance = Names(fleet).instance(delivery.instance_id)
         endpoint = open_endpoint(destination, lambda one: stores.vault.open(one.sealed))

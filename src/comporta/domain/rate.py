@@ -77,6 +77,6 @@ def show_rate(rate: Rate) -> str:
     for decimals in (0, 3):
         for unit, unit_s in _UNITS_S.items():
             number = rate.per_s * unit_s
-            if number >= 1 and abs(number - round(number, decimals)) < 1e-6:  # noqa: PLR2004
+            if number >= 1 and abs(number - round(number, decimals)) <= 1e-9 * number:
                 return f"{number:.{decimals}f}/{unit}"
     return f"{rate.per_s * 3600:.3f}/h"

@@ -25,6 +25,7 @@ from comporta.fleet.declared import (
 from comporta.fleet.names import is_event_pattern
 from comporta.i18n import _
 from comporta.toml_lines import Path
+from comporta.urls import handler_of
 from comporta.words import did_you_mean
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -96,6 +97,9 @@ class _Rules:
         if chosen != Format.JMESPATH and transform:
             said = _("A transform has no effect without the format jmespath.")
             self._fail((*self._path, "transform"), said)
+        if handler_of(self._one.url) is not None and chosen != Format.RAW:
+            said = _("A handler gets events as they came: a format has no effect there.")
+            self._fail((*self._path, "format"), said)
         if transform:
             self._transform((*self._path, "transform"), transform)
 
@@ -124,6 +128,8 @@ class _Rules:
     def headers(self) -> None:
         path, headers = (*self._path, "headers"), self._one.headers
         self._bounded(path, len(headers), HEADERS_MAX)
+        if handler_of(self._one.url) is not None and headers:
+            self._fail(path, _("A handler gets no request: headers have no effect there."))
         for name in headers:
             where = (*path, name)
             if not _TOKEN.fullmatch(name) or len(name) > HEADER_NAME_CHARS_MAX:

@@ -128,6 +128,17 @@ def refuse_managed_route(fleet: Fleet, name: str) -> None:
         raise FleetError(_belongs().format(name=name))
 
 
+def refuse_managed_destination(fleet: Fleet, name: str) -> None:
+    """Refuse to change what the next start would change back.
+
+    Raises:
+        FleetError: the destination is a handler's.
+    """
+    if any(one.managed and one.name == name for one in fleet.destinations):
+        said = _('"{name}" belongs to a handler. Change it in its module, and start it again.')
+        raise FleetError(said.format(name=name))
+
+
 def _belongs() -> str:
     return _(
         '"{name}" belongs to a handler. Take the handler out of its module, and start the gateway '

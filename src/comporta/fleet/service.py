@@ -22,7 +22,13 @@ from comporta.fleet.declared import (
     DeclaredRoute,
     DeclaredSource,
 )
-from comporta.fleet.managed import Pair, enrol, refuse_managed_route, removed_destination
+from comporta.fleet.managed import (
+    Pair,
+    enrol,
+    refuse_managed_destination,
+    refuse_managed_route,
+    removed_destination,
+)
 from comporta.fleet.named import exchanged, find, find_secret, find_token, without
 from comporta.fleet.options import DestinationOptions, amended
 from comporta.fleet.plan import Change, Plan, Shown, declare, plan
@@ -207,12 +213,16 @@ class FleetService:
     ) -> Plan:
         """Change what is given, and nothing else, of a destination."""
 
+        def change(fleet: Fleet) -> Plan:
+            refuse_managed_destination(fleet, name)
+            return self._redeclared(fleet, edit)
+
         def edit(declared: Declared) -> Declared:
             old = find("destination", name, declared.destinations)
             new = amended(replace(old, url=url or old.url), options, self._vault, _fail)
             return replace(declared, destinations=exchanged(declared.destinations, old, new))
 
-        return await self._redeclare(who, edit)
+        return await self._change(who, change)
 
     async def remove_destination(self, name: str, who: str) -> Plan:
         """Remove a destination; refused while a route names it."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from comporta.cli.screen import Screen
 from comporta.domain import ids
 from comporta.domain.delivery import DeliveryState
-from comporta.domain.fleet import Format
+from comporta.domain.fleet import Destination, Format
 from comporta.domain.rate import Rate
 
 EVT = ids.show("evt", 12_345_678_901_234)
@@ -168,6 +168,19 @@ def test_the_request_for_a_file_is_shown_or_why_nothing_would_be_sent(
     comporta("destination", "set", "crm", "--transform", "abs(content)")
     said = comporta(*arguments)
     assert (said.code, "JMESPathTypeError" in said.out) == (0, True)
+
+
+def test_a_handlers_destination_is_changed_in_its_module_and_gets_no_request(
+    comporta: Any, stores: Any
+) -> None:
+    answer = Destination("dst_9", "answer", "handler:answer", managed="handlers")
+    stores.ledger.now_fleet = replace(stores.ledger.now_fleet, destinations=(answer,))
+    changed = comporta("destination", "set", "answer", "--rate", "5/s")
+    tried = comporta("destination", "test", "answer", "--event", EVT)
+    assert "belongs to a handler" in changed.err
+    assert "answer is a handler" in tried.err
+    assert comporta("destination", "pause", "answer").code == 0
+    assert crm(stores).paused == "paused"
 
 
 def test_an_event_that_is_not_there_is_an_error_in_words(comporta: Any, stores: Any) -> None:

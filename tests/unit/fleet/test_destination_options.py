@@ -244,6 +244,14 @@ def test_a_login_in_the_url_and_one_in_a_header_exclude_each_other() -> None:
         parse(text + 'headers = { authorization = "x" }\n', "fleet.toml", VAULT)
 
 
+@pytest.mark.parametrize("line", ['format = "cloudevents"', 'headers = { a = "1" }'])
+def test_what_only_a_request_can_have_is_refused_for_a_handler(line: str) -> None:
+    text = PLAIN.replace("http://crm/", "handler:answer")
+    read(text + 'rate = "5/s"\n')
+    with pytest.raises(FleetError, match="no effect there"):
+        read(text + line + "\n")
+
+
 def _many(key: str, count: int, value: str) -> str:
     return f"{key} = {{ {', '.join(f'x{number} = {value}' for number in range(count))} }}"
 
