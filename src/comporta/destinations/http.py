@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import NamedTuple
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from comporta import __version__
@@ -74,8 +74,8 @@ def open_endpoint(destination: Destination, open_secret: Callable[[Secret], str]
     )
 
 
-class Request(NamedTuple):
-    """What goes out; a tuple, for one is made for each attempt."""
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """What goes out."""
 
     headers: dict[str, str]
     body: bytes
