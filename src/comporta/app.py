@@ -123,7 +123,14 @@ class Gateway:
             paused_destinations=tuple(
                 one.name for one in self._watch.fleet.destinations if one.paused
             ),
+            deferred_destinations=await self._deferred(),
         )
+
+    async def _deferred(self) -> dict[str, str]:
+        """Name → reason, of the destinations whose breaker is not closed."""
+        names = {one.id: one.name for one in self._watch.fleet.destinations}
+        breakers = await _answer(self._stores.state.breakers()) or {}
+        return {names[id_]: one.reason for id_, one in breakers.items() if id_ in names}
 
     async def _workers(self) -> tuple[WorkerRow, ...]:
         return tuple(await self._stores.state.workers(_now_ms(), self._settings.lease_s))
@@ -138,6 +145,7 @@ class Gateway:
             defs.DELIVERIES_DEAD: totals.dead,
             defs.OLDEST_OPEN_AGE_SECONDS: (_now_ms() - oldest) / 1000 if oldest else 0.0,
             defs.WORKERS: len(await self._workers()),
+            defs.DESTINATIONS_DEFERRED: len(await self._stores.state.breakers()),
         }
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import msgspec
 
 from comporta.cli.desk import Stores
 from comporta.cli.screen import Word
+from comporta.domain.breaker import Breaker
 from comporta.domain.fleet import Fleet
 from comporta.i18n import _, plural
 from comporta.ledger.port import EventFilter, LedgerTotals
@@ -115,8 +116,20 @@ async def stores_checks(stores: Stores, now_ms: int, lease_s: float) -> list[Fin
         dead_letters(totals.dead),
         alive(workers),
         *fleet_checks(fleet),
+        *breakers(fleet, await stores.state.breakers()),
         clock(now_ms / 1000, newest[0].accepted_at_ms / 1000 if newest else None),
     ]
+
+
+def breakers(fleet: Fleet, found: Mapping[str, Breaker]) -> Iterator[Finding]:
+    """Which destinations are down."""
+    names = {one.id: one.name for one in fleet.destinations}
+    todo = _("Look at the destination; deliveries go on by themselves once it answers.")
+    for id_, one in found.items():
+        if id_ in names:
+            said = _("Everything fails at {name}: {reason}")
+            said = said.format(name=names[id_], reason=one.reason)
+            yield Finding(Word("breakers", _("circuit breakers")), Level.WARN, said, todo)
 
 
 def log(error: str, lag: int) -> Finding:

@@ -24,8 +24,9 @@ from comporta.cli.destination_options import (
     options_of,
 )
 from comporta.cli.planned import carried_out
-from comporta.cli.screen import Column
+from comporta.cli.screen import Column, Word, instant
 from comporta.cli.selection import Yes
+from comporta.domain.breaker import CLOSED, Breaker, BreakerState
 from comporta.domain.fleet import Destination
 from comporta.domain.rate import show_rate
 from comporta.fleet.named import find
@@ -149,7 +150,9 @@ async def show(desk: Desk, *, name: Name) -> None:
     """Show a destination."""
     async with desk.stores() as stores:
         fleet = await stores.fleet.read()
-    data = _data(find("destination", name, fleet.destinations))
+        breakers = await stores.state.breakers()
+    one = find("destination", name, fleet.destinations)
+    data = _data(one) | _breaker(breakers.get(one.id, CLOSED))
     titles = {
         "name": _("Destination"),
         "id": _("Id"),
@@ -167,6 +170,10 @@ async def show(desk: Desk, *, name: Name) -> None:
         "transform": _("Transform"),
         "headers": _("Headers"),
         "paused": _("Paused"),
+        "breaker": _("Circuit breaker"),
+        "breaker_since": _("So since"),
+        "breaker_until": _("Next probe at"),
+        "breaker_reason": _("Last failure"),
         "managed": _("Kept by"),
     }
     desk.screen.record([(key, title, data[key]) for key, title in titles.items()])
@@ -178,6 +185,22 @@ async def remove(desk: Desk, *, name: Name, yes: Yes = False) -> None:
         desk.confirm(_("Remove the destination {name}?").format(name=name), yes=yes)
         plan = await stores.fleet.remove_destination(name, desk.who)
     carried_out(desk, plan)
+
+
+def _breaker(breaker: Breaker) -> dict[str, object]:
+    known = breaker.state is not BreakerState.CLOSED
+    opened = breaker.state is BreakerState.OPEN
+    states = {
+        BreakerState.CLOSED: _("closed"),
+        BreakerState.OPEN: _("open: nothing is sent, everything waits"),
+        BreakerState.HALF_OPEN: _("half-open: a few probes are out"),
+    }
+    return {
+        "breaker": Word(breaker.state.value, states[breaker.state]),
+        "breaker_since": instant(breaker.since_ms) if known else None,
+        "breaker_until": instant(breaker.until_ms) if opened else None,
+        "breaker_reason": breaker.reason or None,
+    }
 
 
 def _data(one: Destination) -> dict[str, object]:

@@ -154,7 +154,12 @@ def _payload(body: bytes) -> bytes | io.BytesIO:
 
 def _unsent(why: Unshapable, started_at_ms: int, duration_ms: float) -> AttemptResult:
     return AttemptResult(
-        started_at_ms, duration_ms, error=why.reason, response=why.trace, ending=why.ending
+        started_at_ms,
+        duration_ms,
+        error=why.reason,
+        response=why.trace,
+        ending=why.ending,
+        sent=False,
     )
 
 

@@ -100,6 +100,9 @@ class Valve:
     def saw(self, delivery: Delivery, result: AttemptResult, *, probe: bool) -> None:
         """What an attempt brought."""
         now_ms = self._now_ms()
+        if not result.sent:
+            self._probes += probe  # it is still to be made
+            return
         if succeeded(result) or result.ending is Ending.DROPPED:
             self.streak.success(delivery.instance_id, now_ms)
             if probe:

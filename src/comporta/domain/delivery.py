@@ -69,6 +69,8 @@ class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     """The first 20 kB of the answer's body, or of the traceback of what failed on the way."""
     ending: Ending | None = None
     """None: the status tells."""
+    sent: bool = True
+    """False: nothing went out, so it says nothing about the destination."""
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):

@@ -42,6 +42,8 @@ class HealthInputs(msgspec.Struct, frozen=True):
     workers: tuple[WorkerRow, ...] | None = None
     paused_destinations: tuple[str, ...] = ()
     """Names."""
+    deferred_destinations: dict[str, str] = {}
+    """Name → what fails, of those whose circuit breaker is not closed."""
 
 
 class Engines(msgspec.Struct, frozen=True):
@@ -191,6 +193,11 @@ def _worries(inputs: HealthInputs, _: Translate) -> list[str]:
     if inputs.paused_destinations:
         text = _("Paused destinations: {names}. See `comporta destination list`.")
         worries.append(text.format(names=", ".join(inputs.paused_destinations)))
+    for name, reason in inputs.deferred_destinations.items():
+        text = _(
+            "Everything fails at {name} ({reason}); its deliveries wait until a probe succeeds."
+        )
+        worries.append(text.format(name=name, reason=reason))
     return worries
 
 

@@ -172,6 +172,11 @@ OLDEST_OPEN_AGE_SECONDS = MetricDef(
     "Age of the oldest delivery that is still open; 0 if there is none.",
 )
 WORKERS = MetricDef("comporta_workers", Kind.READING, "Workers heard of within the last lease.")
+DESTINATIONS_DEFERRED = MetricDef(
+    "comporta_destinations_deferred",
+    Kind.READING,
+    "Destinations whose circuit breaker is not closed: their deliveries wait.",
+)
 
 METRICS: tuple[MetricDef, ...] = (
     EVENTS_ACCEPTED,
@@ -195,4 +200,5 @@ METRICS: tuple[MetricDef, ...] = (
     DELIVERIES_DEAD,
     OLDEST_OPEN_AGE_SECONDS,
     WORKERS,
+    DESTINATIONS_DEFERRED,
 )

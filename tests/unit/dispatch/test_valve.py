@@ -144,6 +144,21 @@ def test_retries_that_fail_and_receivers_that_drop_do_not_open_it() -> None:
     play(story)
 
 
+def test_what_was_not_sent_says_nothing_and_its_probe_is_still_to_be_made() -> None:
+    async def story(house: House) -> None:
+        await house.fail()
+        house.now_ms = house.valve.again_at_ms(NOW_MS)
+        assert await house.room(1) == 1
+        assert house.valve.enter()
+        dropped = AttemptResult(NOW_MS, 1.0, ending=Ending.DROPPED, sent=False)
+        house.valve.saw(delivery(1), dropped, probe=True)
+        await house.settle()
+        assert not house.valve.closed
+        assert house.valve.room(house.now_ms, 1) == 1
+
+    play(story)
+
+
 def test_it_opens_in_this_worker_even_if_the_state_is_away_and_probes_once_it_is_back() -> None:
     async def story(house: House) -> None:
         house.state.away = True
