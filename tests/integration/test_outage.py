@@ -94,4 +94,4 @@ def test_open_means_deferred_and_all_workers_go_on_once_a_probe_succeeds(house: 
     wait_for("all arrive", lambda: len(house.crm.bodies()) == total, 40)
     assert house.arrived() == house.sent
     wait_for("all is settled", lambda: {row.state for row in house.deliveries()} == {"delivered"})
-    assert max(row.attempts for row in house.deliveries()) <= 2, "one before it opened, one after"
+    assert max(row.attempts for row in house.deliveries()) <= 3, "few before it opened, one after"

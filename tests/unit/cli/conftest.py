@@ -10,6 +10,7 @@ import pytest
 
 from comporta import i18n
 from comporta.cli.run import run
+from comporta.domain.breaker import Breaker
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import Destination, Fleet, Instance, Route, Source, SourceKind, Token
 from comporta.fleet.service import FleetService
@@ -149,6 +150,10 @@ class FakeState:
     def __init__(self) -> None:
         self.refused: list[Rejected] = []
         self.alive: list[WorkerRow] = []
+        self.open: dict[str, Breaker] = {}
+
+    async def breakers(self) -> dict[str, Breaker]:
+        return self.open
 
     async def rejected(self, limit: int, before_id: int | None = None) -> list[Rejected]:
         assert before_id is None

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from comporta.cli import checks
+from comporta.domain.breaker import CLOSED, tripped
 from comporta.errors import SchemaTooNewError
 from comporta.ledger.port import LedgerTotals
 from comporta.state.port import WorkerRow
@@ -79,6 +80,18 @@ def test_a_store_that_cannot_be_opened_is_a_line_of_the_doctor(comporta: Any, st
 def test_a_data_folder_that_everybody_can_read_is_warned_of(comporta: Any, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     assert level_of(comporta("doctor", "--json").data, "data") == "warn"
+
+
+def test_a_destination_at_which_everything_fails_is_named_with_the_reason(
+    comporta: Any, stores: Any
+) -> None:
+    (crm,) = (one for one in stores.ledger.now_fleet.destinations if one.name == "crm")
+    stores.state.open = {crm.id: tripped(CLOSED, 1_795_500_000_000, "HTTP 503")}
+    assert "Everything fails at crm: HTTP 503" in comporta("doctor").out
+    shown = comporta("destination", "show", "crm", "--json").data
+    assert shown["breaker"] == "open"
+    assert shown["breaker_reason"] == "HTTP 503"
+    assert shown["breaker_until"] > shown["breaker_since"]
 
 
 def test_a_paused_destination_is_named_with_the_way_back(comporta: Any, stores: Any) -> None:
