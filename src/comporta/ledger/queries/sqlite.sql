@@ -88,7 +88,8 @@ WHERE id = :id AND (state IN ('pending', 'scheduled') OR :state = 'delivered');
 
 -- name: add_attempt
 INSERT INTO attempts (delivery_id, number, started_at_ms, duration_ms, status, error, response)
-SELECT d.id, 1 + (SELECT count(*) FROM attempts a WHERE a.delivery_id = d.id), ?, ?, ?, ?, ?
+SELECT d.id, 1 + coalesce((SELECT max(a.number) FROM attempts a WHERE a.delivery_id = d.id), 0),
+       ?, ?, ?, ?, ?
 FROM deliveries d WHERE d.id = ?;
 
 -- name: last_nudge
