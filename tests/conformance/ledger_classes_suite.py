@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.conformance.ledger_stage import (
@@ -33,14 +33,17 @@ from comporta.ledger.port import DeliveryFilter, EventFilter, Ledger, NewEvent
 CONFLATED = replace(CRM, event_class=EventClass.CONFLATED)
 EPHEMERAL = replace(CRM, event_class=EventClass.EPHEMERAL)
 FAILED = Verdict(DeliveryState.SCHEDULED, NOW_MS + 9, "HTTP 503")
+VERDICTS = {"delivered": DELIVERED, "scheduled": FAILED, "dead": DEAD}
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("record"), st.lists(st.sampled_from("oab"), min_size=1, max_size=4)),
+        st.just(("take", "")),
         st.tuples(st.just("settle"), st.sampled_from(["delivered", "scheduled", "dead"])),
     ),
-    max_size=25,
+    max_size=30,
 )
-"""Batches of ordered events (o) and conflated ones of two types (a, b); outcomes of the head."""
+"""Batches of ordered events (o) and conflated ones of two types (a, b); the head is taken for an
+attempt; what was taken has its outcome, whatever was recorded meanwhile."""
 
 
 def updated(number: int, event_type: str = "conversation_updated") -> Record:
@@ -53,18 +56,36 @@ def conflated(offset: int, event_type: str = "conversation_updated") -> NewEvent
 
 @dataclass
 class Model:
-    """What a ledger with one lane should hold."""
+    """A lane on paper. Events are numbered from 1, in order."""
 
-    open: list[tuple[int, str]] = field(default_factory=list)
-    ordered: list[int] = field(default_factory=list)
-    ended: dict[int, str] = field(default_factory=dict)
+    kinds: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+    taken: list[Delivery] = field(default_factory=list)
 
-    def record(self, number: int, kind: str) -> None:
-        if kind != "o":
-            for one in [one for one in self.open if one[1] == kind]:
-                self.open.remove(one)
-                self.ended[one[0]] = "discarded"
-        self.open.append((number, kind))
+    def record(self, kind: str) -> NewEvent:
+        for index, state in enumerate(self.states):
+            if kind != "o" and self.kinds[index] == kind and state in {"pending", "scheduled"}:
+                self.states[index] = "discarded"
+        self.kinds.append(kind)
+        self.states.append("pending")
+        number = len(self.kinds)
+        if kind == "o":
+            return new_event(number, updated(number, "message_created"))
+        return conflated(number, f"{kind}_updated")
+
+    def settle(self, one: Delivery, state: str) -> None:
+        index = number_of(one) - 1
+        if state == "delivered" or self.states[index] in {"pending", "scheduled"}:
+            self.states[index] = state
+
+    @property
+    def open(self) -> list[int]:
+        states = enumerate(self.states, 1)
+        return [number for number, state in states if state in {"pending", "scheduled"}]
+
+
+def number_of(one: Delivery) -> int:
+    return int(one.body[len(b'{"n":') : -1])
 
 
 class LedgerClassesSuite(LedgerStage):
@@ -145,6 +166,9 @@ class LedgerClassesSuite(LedgerStage):
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
     @given(steps=STEPS)
+    @example(
+        steps=[("record", ["a"]), ("take", ""), ("record", ["a"]), ("settle", "delivered")]
+    ).via("under way when its newer one came")
     def test_ordered_ones_are_never_lost_and_of_conflated_ones_the_newest_arrives(
         self, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]
     ) -> None:
@@ -152,38 +176,32 @@ class LedgerClassesSuite(LedgerStage):
         model = Model()
 
         async def story(ledger: Ledger) -> None:
-            number = 0
             for what, detail in steps:
                 if what == "record":
-                    batch = []
-                    for kind in detail:
-                        number += 1
-                        model.record(number, kind)
-                        batch.append(
-                            new_event(number, updated(number, "message_created"))
-                            if kind == "o"
-                            else conflated(number, f"{kind}_updated")
-                        )
-                    await self.put(ledger, *batch)
-                elif model.open:
-                    (head, *_rest) = await ledger.refill({KEY: 0}, 1)
-                    await self._settle_head(ledger, model, head, detail)
+                    await self._record_kinds(ledger, model, detail)
+                elif what == "take" and model.open:
+                    model.taken += await ledger.refill({KEY: 0}, 1)
+                elif what == "settle" and model.taken:
+                    one = model.taken.pop(0)
+                    model.settle(one, detail)
+                    await self.settle(ledger, outcome(one, VERDICTS[detail]))
             refilled = await ledger.refill({KEY: 0}, 1000)
-            wanted = [b'{"n":%d}' % one for one, _kind in model.open]
-            assert [one.body for one in refilled] == wanted
+            assert [number_of(one) for one in refilled] == model.open
             rows = await ledger.deliveries(DeliveryFilter(limit=1000))
-            states = sorted(row.state.value for row in rows if row.settled_at_ms)
-            assert states == sorted(model.ended.values())
+            assert [row.state.value for row in reversed(rows)] == model.states
+            for kind in "ab":  # the newest of a type has its turn yet, or had it
+                if kind in model.kinds:
+                    newest = len(model.kinds) - 1 - model.kinds[::-1].index(kind)
+                    assert model.states[newest] != "discarded"
 
         self.play(folder, story)
 
-    async def _settle_head(self, ledger: Ledger, model: Model, head: Delivery, state: str) -> None:
-        verdicts = {"delivered": DELIVERED, "dead": DEAD, "scheduled": FAILED}
-        await self.settle(ledger, outcome(head, verdicts[state]))
-        if state != "scheduled":
-            number, _kind = model.open.pop(0)
-            assert head.body == b'{"n":%d}' % number
-            model.ended[number] = state
+    async def _record_kinds(self, ledger: Ledger, model: Model, kinds: list[str]) -> None:
+        before = set(model.open)
+        recorded = await self.put(ledger, *[model.record(kind) for kind in kinds])
+        mine = [number for number in model.open if number not in before]
+        assert [number_of(one) for one in recorded.deliveries] == mine
+        assert len(recorded.superseded) == len(before - set(model.open))
 
     # Ephemeral
 
@@ -243,6 +261,23 @@ class LedgerClassesSuite(LedgerStage):
             (attempt,) = await ledger.attempts(row.id)
             assert attempt.response.decode() == error
             assert await ledger.refill({KEY: 0}, 10) == []
+
+        self.play(folder, story)
+
+    def test_a_route_that_failed_on_an_ephemeral_event_leaves_a_dead_letter_with_its_event(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            typing = record(body=b'{"on":1}', event_type="conversation_typing_on")
+            failed = replace(EPHEMERAL, error="KeyError: 1")
+            recorded = await self.put(ledger, new_event(1, typing, targets=(failed,)))
+            assert recorded.deliveries == ()
+            (row,) = await ledger.deliveries(DeliveryFilter(state=DeliveryState.DEAD))
+            assert row.event_type == "conversation_typing_on"
+            assert (await ledger.totals()).dead == 1
+            event = await ledger.event(row.event_id)
+            assert event is not None
+            assert event.body == typing.body
 
         self.play(folder, story)
 

@@ -258,11 +258,15 @@ def _attempt(outcome: Outcome) -> tuple[object, ...]:
 
 
 def _is_stored(event: NewEvent) -> bool:
-    """Whether anything of it is kept: not if it is worth something for a few seconds only."""
-    classes = [target.event_class for target in event.targets]
-    if not classes:
-        classes = [class_of(event.record.event_type, {})]
-    return any(one is not EventClass.EPHEMERAL for one in classes)
+    """Whether anything of it is kept: not if it is worth something for a few seconds only.
+
+    A dead letter needs its event, whatever the class: without it nobody could see or redrive it.
+    """
+    if not event.targets:
+        return class_of(event.record.event_type, {}) is not EventClass.EPHEMERAL
+    return any(
+        target.error or target.event_class is not EventClass.EPHEMERAL for target in event.targets
+    )
 
 
 def _new_row(  # noqa: PLR0913  (columns)
