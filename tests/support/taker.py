@@ -12,12 +12,13 @@ from comporta.domain.rate import Rate
 from comporta.state.sqlite import SqliteState
 
 WANTED = 8
+BURST = 10
 
 
 async def main(path: Path, per_s: float, seconds: float) -> None:
     state = SqliteState(path)
     await state.open()
-    rate, granted = Rate(per_s, 1), 0
+    rate, granted = Rate(per_s, BURST), 0
     end_at = time.monotonic() + seconds
     while time.monotonic() < end_at:
         now_ms = time.time_ns() // 1_000_000
