@@ -22,6 +22,7 @@ from comporta.state.port import State
 
 if TYPE_CHECKING:
     from comporta.fleet.service import FleetService
+    from comporta.operating.keys import KeyService
     from comporta.settings import Settings
     from comporta.vault import Vault
 
@@ -55,6 +56,11 @@ class Stores(Protocol):
     @property
     def fleet(self) -> "FleetService":
         """Reads and changes the fleet."""
+        ...
+
+    @property
+    def keys(self) -> "KeyService":
+        """Makes and revokes API keys."""
         ...
 
 
