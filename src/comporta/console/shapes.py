@@ -163,10 +163,17 @@ class Event(Shape):
     duplicate_of: str | None
 
 
+class Header(Shape):
+    """One header of a request, as it came; its name in lower case."""
+
+    name: str
+    value: str
+
+
 class EventDetail(Event):
     """An event with the headers it came with."""
 
-    headers: list[tuple[str, str]]
+    headers: list[Header]
     has_body: bool
     """False: retention has taken it."""
 
@@ -235,7 +242,7 @@ class Rejected(Shape):
     peer: str
     source: str | None
     source_id: str | None
-    headers: list[tuple[str, str]]
+    headers: list[Header]
     body_bytes: int
 
 

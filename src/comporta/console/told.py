@@ -6,6 +6,7 @@ from comporta.console import shapes
 from comporta.domain import fleet as domain
 from comporta.domain import ids
 from comporta.domain.delivery import DeliveryState
+from comporta.domain.event import Headers
 from comporta.fleet.plan import Plan
 from comporta.ledger.admin import ApiKey
 from comporta.ledger.port import AttemptRow, DeliveryRow, EventDetail, EventRow
@@ -124,8 +125,12 @@ def event_detail(detail: EventDetail, names: Names) -> shapes.EventDetail:
     """An event with its headers."""
     plain = event(detail.row, names)
     return shapes.EventDetail(
-        **plain.model_dump(), headers=list(detail.headers), has_body=detail.body is not None
+        **plain.model_dump(), headers=_headers(detail.headers), has_body=detail.body is not None
     )
+
+
+def _headers(pairs: Headers) -> list[shapes.Header]:
+    return [shapes.Header(name=name, value=value) for name, value in pairs]
 
 
 def delivery(row: DeliveryRow, names: Names) -> shapes.Delivery:
@@ -173,7 +178,7 @@ def rejected(row: Rejected, names: Names) -> shapes.Rejected:
         peer=row.peer,
         source=names.source(row.source_id) if row.source_id else None,
         source_id=row.source_id or None,
-        headers=list(row.headers),
+        headers=_headers(row.headers),
         body_bytes=row.body_bytes,
     )
 
