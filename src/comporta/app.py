@@ -190,7 +190,7 @@ async def _apply_fleet(path: Path, stores: Stores) -> None:
 
 
 class Application:
-    """The ASGI application: webhooks go straight to ingest, all else to the admin API or control."""
+    """The ASGI application: webhooks go straight to ingest, others to the admin API or control."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

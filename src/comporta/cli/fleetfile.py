@@ -51,7 +51,7 @@ async def apply_at_start(desk: Desk, file: Path) -> None:
 
     The workers apply it again, and find nothing to do: nobody would see a token that they make.
     """
-    async with desk.stores() as stores:
+    async with desk.local_stores() as stores:
         done = await stores.fleet.apply_file(read_text(file), str(file), desk.who)
     if done.changes:
         carried_out(desk, done)

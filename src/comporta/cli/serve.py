@@ -31,7 +31,7 @@ WORKERS_MAX = 256
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(serve)
+    command(app, here=True)(serve)
 
 
 def serve(  # noqa: PLR0913  (one parameter an option)
