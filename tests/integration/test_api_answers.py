@@ -200,7 +200,8 @@ def test_dead_letters_are_put_back_in_steps(api: Api) -> None:
     counted = api("POST", "/deliveries/count", {"all": True, "state": "dead"}).json["count"]
     assert counted == len(api.walk("/deliveries", 200))
     assert api("POST", "/destinations/crm/disable", {}).status == 200
-    done, cursor = [], None
+    done: list[int] = []
+    cursor: str | None = None
     while not done or cursor:
         step = api("POST", "/deliveries/redrive", {**chosen, "cursor": cursor}).json
         done.append(step["done"])
