@@ -5,6 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from comporta.domain.classes import EventClass
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import SourceKind
 from comporta.ledger.admin import Scope
@@ -81,6 +82,13 @@ class Instance(Shape):
     sources: list[Source]
 
 
+class Rate(Shape):
+    """How fast a destination may be called, over all workers."""
+
+    per_s: float
+    burst: int
+
+
 class Destination(Shape):
     """Where deliveries go."""
 
@@ -92,8 +100,20 @@ class Destination(Shape):
     timeout_s: float
     retry: list[float]
     """Seconds to wait before attempts 2, 3, …"""
+    rate: Rate | None
+    """null: as fast as it answers."""
+    concurrency: int
+    """Attempts at a time, over all workers; 0: the gateway's setting."""
+    instance_concurrency: int
+    """Attempts at a time for one instance; 0: three quarters of the concurrency."""
+    park_s: float
+    """How long the head of a lane may fail while the destination works for others."""
+    classes: dict[str, EventClass]
+    """Event type or pattern → class, before the defaults."""
     disabled: str
     """Why nothing is sent there; empty while it is enabled."""
+    managed: str
+    """Who keeps it, so that fleet documents leave it alone; empty: a person."""
 
 
 class Route(Shape):
@@ -105,6 +125,9 @@ class Route(Shape):
     instances: list[str]
     events: list[str]
     where: dict[str, Any]
+    """Condition → the values asked for; all must hold."""
+    managed: str
+    """As of a destination."""
 
 
 class Fleet(Shape):

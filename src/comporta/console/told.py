@@ -64,7 +64,13 @@ def destination(one: domain.Destination) -> shapes.Destination:
         signed=one.secret is not None,
         timeout_s=one.timeout_s,
         retry=list(one.retry),
+        rate=shapes.Rate(per_s=one.rate.per_s, burst=one.rate.burst) if one.rate else None,
+        concurrency=one.concurrency,
+        instance_concurrency=one.instance_concurrency,
+        park_s=one.park_s,
+        classes=dict(one.classes),
         disabled=one.disabled,
+        managed=one.managed,
     )
 
 
@@ -77,6 +83,7 @@ def route(one: domain.Route) -> shapes.Route:
         instances=list(one.instances),
         events=list(one.events),
         where={field: list(values) for field, values in one.where.items()},
+        managed=one.managed,
     )
 
 
