@@ -32,13 +32,16 @@ ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _CONNECT_S, _ANSWER_S = 10.0, 30.0
 _BUSY = 503
 _ERRORS: dict[str, type[ComportaError]] = {
-    one.problem: one for one in (NotFoundError, ConflictError, LimitError, ConfigError)
-} | {
-    "/problems/invalid": ConfigError,
-    "/problems/under-way": ConflictError,
-    "/problems/busy": StoreUnavailableError,
-    StoreUnavailableError.problem: StoreUnavailableError,
+    "not-found": NotFoundError,
+    "conflict": ConflictError,
+    "under-way": ConflictError,
+    "limit": LimitError,
+    "config": ConfigError,
+    "invalid": ConfigError,
+    "busy": StoreUnavailableError,
+    "store-unavailable": StoreUnavailableError,
 }
+"""A problem's name → what it would be here; any other is a RemoteError."""
 Params = Mapping[str, Scalar | None]
 
 
@@ -148,7 +151,7 @@ def _error(status: int, body: bytes, base: str) -> ComportaError:
         return FleetError(str(document.get("reason", title)), path=path)
     faults = "; ".join(f"{one.get('pointer')}: {one.get('reason')}" for one in errors)
     words = str(document.get("reason") or faults or f"{title}. {document.get('detail', '')}")
-    return _ERRORS.get(kind, RemoteError)(words)
+    return _ERRORS.get(kind.rpartition("/")[2], RemoteError)(words)
 
 
 def _path(pointer: str) -> tuple[str | int, ...]:

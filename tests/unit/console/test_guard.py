@@ -81,7 +81,7 @@ async def test_an_operation_that_takes_too_long_is_given_up(guard: Guard) -> Non
 
     late = await answer(guard, request(), forever)
     assert late.status_code == 503
-    assert json.loads(late.body)["type"] == "/problems/busy"
+    assert json.loads(bytes(late.body))["type"] == "/problems/busy"
 
 
 @pytest.mark.anyio
@@ -91,11 +91,11 @@ async def test_a_defect_is_logged_under_an_id_that_the_problem_names(guard: Guar
 
     with capture_logs() as lines:
         failed = await answer(guard, request(), broken)
-    document = json.loads(failed.body)
+    document = json.loads(bytes(failed.body))
     assert failed.status_code == 500
     assert document["type"] == "/problems/defect"
     assert document["id"] == next(one["id"] for one in lines if one["event"] == "api.failed")
-    assert b"secret inside" not in failed.body
+    assert b"secret inside" not in bytes(failed.body)
 
 
 @pytest.mark.anyio
@@ -106,7 +106,7 @@ async def test_a_store_that_cannot_be_used_names_no_file_to_the_caller(guard: Gu
     failed = await answer(guard, request(), full)
     assert failed.status_code == 503
     assert "retry-after" in failed.headers
-    assert b"ledger.db" not in failed.body
+    assert b"ledger.db" not in bytes(failed.body)
 
 
 @pytest.mark.anyio
