@@ -1,7 +1,9 @@
 """The admin API as an ASGI application, and its description (OpenAPI 3.1)."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -69,10 +71,14 @@ def console_app(desk: Desk, clock: Callable[[], float] = time.monotonic) -> Fast
         operations = Operations(guard, tag)
         part.add_to(operations)
         app.include_router(operations.router)
-    description = msgspec.json.encode(describe(app))
+
+    @cache
+    def description() -> bytes:
+        return msgspec.json.encode(describe(app))
 
     async def openapi(_request: Request) -> Response:
-        return Response(description, media_type="application/json")
+        # Made when it is first asked for, and off the loop: it takes a quarter of a second.
+        return Response(await asyncio.to_thread(description), media_type="application/json")
 
     app.add_route(f"{PREFIX}/openapi.json", openapi, methods=["GET"])
     return app

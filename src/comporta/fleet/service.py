@@ -71,7 +71,8 @@ class FleetService:
 
     async def plan(self, declared: Declared) -> Plan:
         """What `apply` would do now. Ids and tokens in it are drafts."""
-        return plan(await self.read(), declared, self._vault)
+        # A large fleet takes a while: on a thread, so that a worker goes on taking webhooks in.
+        return await asyncio.to_thread(plan, await self.read(), declared, self._vault)
 
     async def apply(self, declared: Declared, who: str) -> Plan:
         """Make the fleet what is declared."""
@@ -343,7 +344,7 @@ class FleetService:
         """Read, modify, replace; anew if somebody else was quicker."""
         async with _deadline():
             for _try in range(_TRIES):
-                done = edit(await self._ledger.fleet())
+                done = await asyncio.to_thread(edit, await self._ledger.fleet())
                 if not done.changes:
                     return done
                 try:
