@@ -197,6 +197,7 @@ def test_a_plan_changes_nothing_and_shows_no_token(api: Api) -> None:
 def test_dead_letters_are_put_back_in_steps(api: Api) -> None:
     chosen = {"destination": "crm", "limit": 3}
     assert api("POST", "/deliveries/redrive", {}).status == 422
+    wait_for("nothing is pending", lambda: api("GET", "/summary").json["pending"] == 0)
     counted = api("POST", "/deliveries/count", {"all": True, "state": "dead"}).json["count"]
     assert counted == len(api.walk("/deliveries", 200))
     assert api("POST", "/destinations/crm/disable", {}).status == 200
