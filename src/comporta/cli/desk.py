@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from comporta.fleet.service import FleetService
     from comporta.operating.keys import KeyService
     from comporta.settings import Settings
+    from comporta.vault import Vault
 
 LedgerDesk: TypeAlias = "Ledger | RemoteLedger"
 StateDesk: TypeAlias = "State | RemoteState"
@@ -76,6 +77,11 @@ class LocalStores(Protocol):
     @property
     def log(self) -> Log:
         """The queue between ingest and dispatch."""
+        ...
+
+    @property
+    def vault(self) -> "Vault":
+        """Seals and opens secrets."""
         ...
 
     @property

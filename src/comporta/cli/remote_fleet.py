@@ -5,13 +5,12 @@ References (`env:NAME`, `file:PATH`) are read here, where the person is, and nev
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote
 
 import msgspec
 
 from comporta.cli.remote_http import Connection
-from comporta.domain.backoff import DEFAULT_WAITS_S
 from comporta.domain.fleet import (
     Destination,
     Fleet,
@@ -25,7 +24,7 @@ from comporta.domain.fleet import (
 )
 from comporta.errors import ConfigError, FleetError, RemoteError
 from comporta.fleet.credentials import resolve, without_references
-from comporta.fleet.declared import TIMEOUT_S_DEFAULT
+from comporta.fleet.options import DestinationOptions
 from comporta.fleet.parse import toml_values
 from comporta.fleet.plan import Change, Plan, Shown
 from comporta.i18n import _
@@ -143,37 +142,37 @@ class RemoteFleet:
         path = f"{_source(instance, source)}/secrets/remove"
         return _plan(await self._connection.post(path, {"secret": given}))
 
-    async def add_destination(  # noqa: PLR0913  (a destination's own words, by name)
-        self,
-        name: str,
-        url: str,
-        who: str,
-        *,
-        secret: str | None = None,
-        timeout_s: float = TIMEOUT_S_DEFAULT,
-        retry: tuple[float, ...] = DEFAULT_WAITS_S,
+    async def add_destination(
+        self, name: str, url: str, who: str, **options: Unpack[DestinationOptions]
     ) -> Plan:
         """A new destination."""
         del who
-        given = {"secret": secret, "timeout_s": timeout_s, "retry": list(retry)}
-        body = {"name": name, "url": url, **without_references(given, _read)}
+        body = {"name": name, "url": url, **without_references(dict(options), _read)}
         return _plan(await self._connection.post("/destinations", body))
+
+    async def change_destination(
+        self, name: str, who: str, *, url: str | None = None, **options: Unpack[DestinationOptions]
+    ) -> Plan:
+        """Change what is given, and nothing else, of a destination."""
+        del who
+        body = without_references(dict(options), _read) | ({"url": url} if url else {})
+        return _plan(await self._connection.patch(_at("destinations", name), body))
 
     async def remove_destination(self, name: str, who: str) -> Plan:
         """Remove a destination."""
         del who
         return _plan(await self._connection.delete(_at("destinations", name)))
 
-    async def disable_destination(self, name: str, reason: str, who: str) -> Plan:
-        """Send nothing there until it is enabled again."""
+    async def pause_destination(self, name: str, reason: str, who: str) -> Plan:
+        """Send nothing there until it is resumed."""
         del who
-        path = f"{_at('destinations', name)}/disable"
+        path = f"{_at('destinations', name)}/pause"
         return _plan(await self._connection.post(path, {"reason": reason}))
 
-    async def enable_destination(self, name: str, who: str) -> Plan:
+    async def resume_destination(self, name: str, who: str) -> Plan:
         """Send there again."""
         del who
-        return _plan(await self._connection.post(f"{_at('destinations', name)}/enable", None))
+        return _plan(await self._connection.post(f"{_at('destinations', name)}/resume", None))
 
     async def add_route(  # noqa: PLR0913  (a route's own words, by name)
         self,
@@ -251,9 +250,13 @@ def _source_of(one: dict[str, Any]) -> Source:
 
 
 def _destination_of(one: dict[str, Any]) -> Destination:
-    plain = {key: value for key, value in one.items() if key != "signed"}
-    known = msgspec.convert(plain, Destination)
-    return msgspec.structs.replace(known, secret=Secret("") if one["signed"] else None)
+    told = {key: value for key, value in one.items() if key not in {"signed", "paused", "headers"}}
+    return msgspec.structs.replace(
+        msgspec.convert(told, Destination),
+        secret=Secret("") if one["signed"] else None,
+        paused=one["paused"],
+        headers={name: Secret("") for name in one["headers"]},
+    )
 
 
 def _plan(done: dict[str, Any]) -> Plan:

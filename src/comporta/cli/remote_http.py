@@ -91,6 +91,10 @@ class Connection:
         """Ask for a change, once even if it has to be asked for again."""
         return json.loads(await self._ask("POST", path, {}, body))
 
+    async def patch(self, path: str, body: object) -> Any:
+        """Ask for what is given to be changed."""
+        return json.loads(await self._ask("PATCH", path, {}, body))
+
     async def delete(self, path: str) -> Any:
         """Ask for something to be removed."""
         return json.loads(await self._ask("DELETE", path, {}))

@@ -4,9 +4,16 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from comporta.domain.backoff import DEFAULT_WAITS_S
 from comporta.domain.delivery import DeliveryState
-from comporta.domain.fleet import SourceKind
-from comporta.fleet.declared import CREDENTIALS_MAX, LIST_MAX, TEXT_CHARS_MAX, WAITS_MAX
+from comporta.domain.fleet import PARK_S, Format, SourceKind
+from comporta.fleet.declared import (
+    CREDENTIALS_MAX,
+    LIST_MAX,
+    TEXT_CHARS_MAX,
+    TIMEOUT_S_DEFAULT,
+    WAITS_MAX,
+)
 from comporta.ledger.admin import Scope
 from comporta.operating.selection import STEP_MAX
 
@@ -54,16 +61,40 @@ class SecretAsked(Asked):
     secret: Text
 
 
-class DestinationAsked(Asked):
+class OptionsAsked(Asked):
+    """What may be said of a destination besides its name and URL: the keys of the fleet file."""
+
+    secret: Text | None = None
+    """For Standard Webhooks: whsec_ and 24 to 64 bytes in base64; null: not signed."""
+    timeout_s: float = TIMEOUT_S_DEFAULT
+    retry: Annotated[tuple[float, ...], Field(max_length=WAITS_MAX)] = DEFAULT_WAITS_S
+    """Seconds to wait before attempts 2, 3, …"""
+    rate: Text | None = None
+    """50/s, 600/min, 1000/h; null: no limit."""
+    burst: int = 1
+    """So many calls at once after a pause; as many as in a second if it is left out."""
+    concurrency: int = 0
+    instance_concurrency: int = 0
+    park_s: float = PARK_S
+    classes: dict[Text, Text | None] = {}
+    """Event type or pattern → ordered, conflated or ephemeral; null: no longer."""
+    format: Text = Format.RAW.value
+    transform: Text = ""
+    headers: dict[Text, Text | None] = {}
+    """Name → value; null: no longer."""
+
+
+class DestinationAsked(OptionsAsked):
     """A destination to be added: the keys of the fleet file's `[[destination]]`."""
 
     name: Text
     url: Text
-    secret: Text | None = None
-    """For Standard Webhooks: whsec_ and 24 to 64 bytes in base64."""
-    timeout_s: float = 10.0
-    retry: Annotated[list[float], Field(max_length=WAITS_MAX)] | None = None
-    """Seconds to wait before attempts 2, 3, …"""
+
+
+class DestinationChanged(OptionsAsked):
+    """A destination to be changed: what is left out stays as it is."""
+
+    url: Text | None = None
 
 
 class RouteAsked(Asked):
@@ -77,7 +108,7 @@ class RouteAsked(Asked):
 
 
 class ReasonAsked(Asked):
-    """Why a destination is disabled."""
+    """Why a destination is paused."""
 
     reason: Text = ""
 

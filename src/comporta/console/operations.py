@@ -16,7 +16,7 @@ from comporta.ledger.admin import Scope
 
 PREFIX = "/api/v1"
 READ, OPERATE, ADMIN = Scope.READ, Scope.OPERATE, Scope.ADMIN
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
 _ALWAYS = (401, 403, 413, 422, 429, 500, 503)
 _WORDS = {
     401: "The API key is missing or not known.",

@@ -1,6 +1,6 @@
 """The operations on destinations and routes."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Path
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from comporta.console.operations import ADMIN, OPERATE, READ, Operations
 from comporta.console.paging import Cursor, Limit, link, named_page
 from comporta.fleet.credentials import refuse_reference, without_references
 from comporta.fleet.named import find
+from comporta.fleet.options import DestinationOptions
 
 Name = Annotated[str, Path(max_length=64, description="Its name.")]
 _DESTINATION, _ROUTE = "/destinations/{name}", "/routes/{name}"
@@ -38,20 +39,21 @@ class DestinationOperations:
             shapes.Changed,
             status=201,
         )
+        add("PATCH", _DESTINATION, "changeDestination", self.change, ADMIN, shapes.Changed)
         add("DELETE", _DESTINATION, "deleteDestination", self.remove, ADMIN, shapes.Changed)
         add(
             "POST",
-            f"{_DESTINATION}/disable",
-            "disableDestination",
-            self.disable,
+            f"{_DESTINATION}/pause",
+            "pauseDestination",
+            self.pause,
             OPERATE,
             shapes.Changed,
         )
         add(
             "POST",
-            f"{_DESTINATION}/enable",
-            "enableDestination",
-            self.enable,
+            f"{_DESTINATION}/resume",
+            "resumeDestination",
+            self.resume,
             OPERATE,
             shapes.Changed,
         )
@@ -71,9 +73,16 @@ class DestinationOperations:
 
     async def create(self, request: Request, body: asked.DestinationAsked) -> shapes.Changed:
         """Add a destination."""
-        values = body.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-        without_references(values, refuse_reference)
-        plan = await self._fleet.add({"destination": [values]}, who(request))
+        options = _options(body)
+        plan = await self._fleet.add_destination(body.name, body.url, who(request), **options)
+        return told.changed(plan, self._desk.public_url)
+
+    async def change(
+        self, request: Request, name: Name, body: asked.DestinationChanged
+    ) -> shapes.Changed:
+        """Change what is given of a destination, and nothing else."""
+        options = _options(body)
+        plan = await self._fleet.change_destination(name, who(request), url=body.url, **options)
         return told.changed(plan, self._desk.public_url)
 
     async def remove(self, request: Request, name: Name) -> shapes.Changed:
@@ -81,17 +90,22 @@ class DestinationOperations:
         plan = await self._fleet.remove_destination(name, who(request))
         return told.changed(plan, self._desk.public_url)
 
-    async def disable(
-        self, request: Request, name: Name, body: asked.ReasonAsked
-    ) -> shapes.Changed:
-        """Deliver nothing there until it is enabled; what is owed to it waits."""
-        plan = await self._fleet.disable_destination(name, body.reason, who(request))
+    async def pause(self, request: Request, name: Name, body: asked.ReasonAsked) -> shapes.Changed:
+        """Deliver nothing there until it is resumed; what is owed to it waits."""
+        plan = await self._fleet.pause_destination(name, body.reason, who(request))
         return told.changed(plan, self._desk.public_url)
 
-    async def enable(self, request: Request, name: Name) -> shapes.Changed:
-        """Deliver there again."""
-        plan = await self._fleet.enable_destination(name, who(request))
+    async def resume(self, request: Request, name: Name) -> shapes.Changed:
+        """Deliver there again, what waited first."""
+        plan = await self._fleet.resume_destination(name, who(request))
         return told.changed(plan, self._desk.public_url)
+
+
+def _options(body: asked.OptionsAsked) -> DestinationOptions:
+    """What was said, and nothing that was left out."""
+    given = body.model_dump(mode="python", exclude_unset=True, exclude={"name", "url"})
+    without_references(given, refuse_reference)
+    return cast("DestinationOptions", given)
 
 
 class RouteOperations:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from comporta.domain.classes import EventClass
 from comporta.domain.delivery import DeliveryState
-from comporta.domain.fleet import SourceKind
+from comporta.domain.fleet import Format, SourceKind
 from comporta.ledger.admin import Scope
 
 T = TypeVar("T")
@@ -110,8 +110,13 @@ class Destination(Shape):
     """How long the head of a lane may fail while the destination works for others."""
     classes: dict[str, EventClass]
     """Event type or pattern → class, before the defaults."""
-    disabled: str
-    """Why nothing is sent there; empty while it is enabled."""
+    format: Format
+    transform: str
+    """The JMESPath expression, if that is the format."""
+    headers: list[str]
+    """The names of further headers; their values are not told."""
+    paused: str
+    """Why nothing is sent there, while what is owed waits; empty: it is sent."""
     managed: str
     """Who keeps it, so that fleet documents leave it alone; empty: a person."""
 

@@ -69,7 +69,10 @@ def destination(one: domain.Destination) -> shapes.Destination:
         instance_concurrency=one.instance_concurrency,
         park_s=one.park_s,
         classes=dict(one.classes),
-        disabled=one.disabled,
+        format=one.format,
+        transform=one.transform,
+        headers=list(one.headers),
+        paused=one.paused,
         managed=one.managed,
     )
 
