@@ -9,6 +9,7 @@ from typing import Any
 
 from comporta.cli.remote_http import Connection
 from comporta.domain import ids
+from comporta.domain.breaker import Breaker, BreakerState
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import Fleet, Scalar
 from comporta.errors import NotFoundError
@@ -150,7 +151,13 @@ class RemoteState:
     """What people ask of the state; see `comporta.state.port.State`."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._rejected = Pages(connection, "/rejected")
+
+    async def breakers(self) -> dict[str, Breaker]:
+        """Destination id → its breaker, where it is not closed."""
+        rows = (await self._connection.get("/breakers"))["items"]
+        return {row["destination_id"]: _breaker(row) for row in rows}
 
     async def rejected(self, limit: int, before_id: int | None = None) -> list[Rejected]:
         """The newest refused requests."""
@@ -225,6 +232,17 @@ def _attempt(delivery_id: int, row: dict[str, Any]) -> AttemptRow:
         status=row["status"],
         error=row["error"],
         response=row["response"].encode(),
+    )
+
+
+def _breaker(row: dict[str, Any]) -> Breaker:
+    return Breaker(
+        state=BreakerState(row["state"]),
+        since_ms=_millis(row["since"]),
+        until_ms=_millis(row["until"]),
+        trips=row["trips"],
+        probes=row["probes"],
+        reason=row["reason"],
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from comporta.domain.breaker import BreakerState
 from comporta.domain.classes import EventClass
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import Format, SourceKind
@@ -288,6 +289,27 @@ class Workers(Shape):
     """All of them."""
 
     items: list[Worker]
+
+
+class Breaker(Shape):
+    """The circuit breaker of a destination that is not closed."""
+
+    destination: str
+    destination_id: str
+    state: BreakerState
+    since: dt.datetime | None
+    until: dt.datetime | None
+    """When probes may go out; or, half-open, when those that were not reported are given up."""
+    trips: int
+    """How often it has opened since it was last closed."""
+    probes: int
+    reason: str
+
+
+class Breakers(Shape):
+    """Those that are not closed."""
+
+    items: list[Breaker]
 
 
 class Summary(Shape):

@@ -5,6 +5,7 @@ import datetime as dt
 from comporta.console import shapes
 from comporta.domain import fleet as domain
 from comporta.domain import ids
+from comporta.domain.breaker import Breaker
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.event import Headers
 from comporta.fleet.plan import Plan
@@ -201,6 +202,20 @@ def worker(row: WorkerRow) -> shapes.Worker:
         started_at=moment(row.started_at_ms),
         beat_at=moment(row.beat_at_ms),
         partitions=row.partitions,
+    )
+
+
+def breaker(destination_id: str, one: Breaker, names: Names) -> shapes.Breaker:
+    """A destination's circuit breaker."""
+    return shapes.Breaker(
+        destination=names.destination(destination_id),
+        destination_id=destination_id,
+        state=one.state,
+        since=moment_or_none(one.since_ms),
+        until=moment_or_none(one.until_ms),
+        trips=one.trips,
+        probes=one.probes,
+        reason=one.reason,
     )
 
 

@@ -21,6 +21,7 @@ class WatchingOperations:
         add = operations.add
         add("GET", "/summary", "showSummary", self.summary, READ, shapes.Summary)
         add("GET", "/workers", "listWorkers", self.workers, READ, shapes.Workers)
+        add("GET", "/breakers", "listBreakers", self.breakers, READ, shapes.Breakers)
         add("GET", "/rejected", "listRejected", self.rejected, READ, shapes.Page[shapes.Rejected])
 
     async def summary(self) -> shapes.Summary:
@@ -43,6 +44,12 @@ class WatchingOperations:
         """The workers that are alive."""
         rows = await self._stores.state.workers(self._desk.now_ms(), self._desk.lease_s)
         return shapes.Workers(items=[told.worker(row) for row in rows])
+
+    async def breakers(self) -> shapes.Breakers:
+        """The circuit breakers that are not closed."""
+        names = await self._desk.names()
+        found = sorted((await self._stores.state.breakers()).items())
+        return shapes.Breakers(items=[told.breaker(key, one, names) for key, one in found])
 
     async def rejected(
         self, request: Request, response: Response, limit: Limit = 50, cursor: Cursor = None
