@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from comporta import __version__
 from comporta.companion import Companion
+from comporta.console.app import console_app
+from comporta.console.desk import Desk
 from comporta.control import control_app
 from comporta.domain.fleet import Fleet
 from comporta.errors import ComportaError, FleetError, StoreError
@@ -78,6 +80,8 @@ class Gateway:
             now_ms=_now_ms,
         )
         self.control: ASGIApp = control_app(self._health, self._metrics)
+        desk = Desk(stores, settings.shown_url, settings.lease_s, _now_ms)
+        self.console: ASGIApp = console_app(desk)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -186,7 +190,7 @@ async def _apply_fleet(path: Path, stores: Stores) -> None:
 
 
 class Application:
-    """The ASGI application: webhooks go straight to ingest, all else to the control routes."""
+    """The ASGI application: webhooks go straight to ingest, others to the admin API or control."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -198,6 +202,8 @@ class Application:
             path: str = scope["path"]
             if path.startswith("/webhook") and (len(path) == 8 or path[8] == "/"):  # noqa: PLR2004
                 await self._gateway.webhooks(scope, receive, send)
+            elif path.startswith("/api/"):
+                await self._gateway.console(scope, receive, send)
             else:
                 await self._gateway.control(scope, receive, send)
         elif scope["type"] == "lifespan":

@@ -4,7 +4,9 @@
     ├── ConfigError            a setting or a fleet file is wrong; nothing was changed
     │   └── FleetError         the same, with file, line and a proposal
     ├── NotFoundError          a name or id that was asked for does not exist
-    ├── ConflictError          somebody else changed the fleet meanwhile (retryable)
+    ├── ConflictError          somebody else changed the same meanwhile (retryable)
+    ├── LimitError             there are as many of these as there may be
+    ├── RemoteError            a gateway could not be asked through its API, or refused
     └── StoreError             a store cannot do what it was asked
         ├── UnsafeSqliteError  the SQLite library has a known defect; refuse to start
         ├── SchemaTooNewError  the file was written by a newer Comporta; refuse to start
@@ -40,14 +42,21 @@ class FleetError(ConfigError):
         file: the file's name as the operator gave it.
         line: line number, from 1; None where it cannot be told.
         hint: what to do next ("did you mean …"), may be empty.
+        path: of the value that is wrong, keys and indexes from the document's root; may be empty.
     """
 
     problem = "/problems/fleet"
 
     def __init__(
-        self, message: str, file: str = "", line: int | None = None, hint: str = ""
+        self,
+        message: str,
+        file: str = "",
+        line: int | None = None,
+        hint: str = "",
+        path: tuple[str | int, ...] = (),
     ) -> None:
         self.message, self.file, self.line, self.hint = message, file, line, hint
+        self.path = path
         where = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
         super().__init__(f"{where}{message}{' ' + hint if hint else ''}")
 
@@ -59,10 +68,22 @@ class NotFoundError(ComportaError):
 
 
 class ConflictError(ComportaError):
-    """The fleet was changed by somebody else between reading and writing."""
+    """Something was changed by somebody else between reading and writing, or is there already."""
 
     retryable = True
     problem = "/problems/conflict"
+
+
+class LimitError(ComportaError):
+    """There are as many of these as there may be."""
+
+    problem = "/problems/limit"
+
+
+class RemoteError(ComportaError):
+    """A running gateway could not be asked through its API, or did not let us in."""
+
+    problem = "/problems/remote"
 
 
 class StoreError(ComportaError):

@@ -2,17 +2,23 @@
 
 Messages are written in English in the code, wrapped in `_()`; the Portuguese is in
 `locale/pt_BR/LC_MESSAGES/comporta.po`. One language is current for the process (the command line's,
-or the server's log); answers over HTTP choose theirs by `Accept-Language` with `translate`.
+or the server's log); answers over HTTP choose theirs by `Accept-Language`, with `translate` or,
+where messages are made deep inside, with `speaking`.
 Values go in after translating: `_("{name} does not exist").format(name=name)`.
 """
 
 import gettext as _gettext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
 LANGUAGES: tuple[str, ...] = ("en", "pt_BR")
 _LOCALE = Path(__file__).parent / "locale"
 _current = "en"
+_spoken: ContextVar[str] = ContextVar("spoken", default="")
+"""The language of one task's reader; "": the process's."""
 
 
 @cache
@@ -39,7 +45,17 @@ def use(language: str) -> None:
 
 def current() -> str:
     """The current language."""
-    return _current
+    return _spoken.get() or _current
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Make a language of `LANGUAGES` current for this task, while it answers one reader."""
+    before = _spoken.set(choose(language))
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
 
 
 def translate(message: str, language: str) -> str:
@@ -48,9 +64,9 @@ def translate(message: str, language: str) -> str:
 
 
 def _(message: str) -> str:
-    return translate(message, _current)
+    return translate(message, current())
 
 
 def plural(one: str, many: str, count: int) -> str:
     """`one` or `many`, translated, by `count`; `{count}` is left for the caller to fill in."""
-    return _catalogue(_current).ngettext(one, many, count)
+    return _catalogue(current()).ngettext(one, many, count)

@@ -137,6 +137,11 @@ class Settings(BaseSettings):
     rejected_max: Annotated[int, Field(ge=0, le=100_000)] = 1000
     """How many refused requests are kept, with the reason."""
 
+    api: str = ""
+    """The URL of a running gateway that commands talk to; the local stores if empty."""
+    api_key: SecretStr = SecretStr("")
+    """The API key for it, or file:PATH."""
+
     def __init__(self, **arguments: Any) -> None:
         given = {name: value for name, value in arguments.items() if value is not None}
         _refuse_unknown_variables()
@@ -146,8 +151,10 @@ class Settings(BaseSettings):
             raise ConfigError(_explain(error, given)) from None
 
     def as_arguments(self) -> dict[str, Any]:
-        """All of it, secrets included, such that `Settings(**arguments)` is the same; for JSON."""
-        return self.model_dump(mode="json") | {"key": self.key.get_secret_value()}
+        """All that a gateway needs, secrets included, for `Settings(**arguments)`; for JSON."""
+        return self.model_dump(mode="json", exclude={"api", "api_key"}) | {
+            "key": self.key.get_secret_value()
+        }
 
     @classmethod
     def settings_customise_sources(
@@ -194,7 +201,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{said} {did_you_mean(value, LANGUAGES)}".strip())
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "api")
     @classmethod
     def _good_url(cls, value: str) -> str:
         if value and (problem := url_problem(value)):

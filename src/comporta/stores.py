@@ -11,8 +11,10 @@ from comporta.domain.fleet import Secret
 from comporta.errors import ConfigError
 from comporta.fleet.service import FleetService
 from comporta.i18n import _
+from comporta.ledger.admin import AdminLedger
 from comporta.ledger.sqlite import SqliteLedger
 from comporta.log.sqlite import SqliteLog
+from comporta.operating.keys import KeyService
 from comporta.settings import Settings, split_engine_url
 from comporta.state.sqlite import SqliteState
 from comporta.telemetry.tally import Tally
@@ -35,6 +37,8 @@ class Stores:
         )
         self.state = SqliteState(_path(settings.state_url), upkeep=upkeep)
         self.fleet = FleetService(self.ledger, self.vault)
+        self.admin: AdminLedger = self.ledger.admin
+        self.keys = KeyService(self.admin)
 
     def open_secret(self, secret: Secret) -> str:
         """A secret of the fleet, unsealed. Raises ConfigError if another key sealed it."""

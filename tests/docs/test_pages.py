@@ -28,6 +28,7 @@ USER_PAGES = {
     "metrics",
     "problems",
     "delivering",
+    "api",
     "handlers",
 }
 ADRS = sorted((DOCS / "adr").glob("*.md"))

@@ -13,12 +13,14 @@ from tests.docs.pages import (
     both,
     fences,
     first_codes,
+    headings,
     name_of,
     rows,
     spans,
     text_of,
 )
 
+from comporta.console import problems as console
 from comporta.domain.conditions import CONDITIONS
 from comporta.errors import ComportaError
 from comporta.fleet import declared
@@ -143,10 +145,11 @@ def test_every_label_is_named_and_expressions_ask_for_metrics_that_exist(path: P
 
 @pytest.mark.parametrize("path", PROBLEMS, ids=ids)
 def test_every_refusal_of_a_call_has_a_row_with_its_status(path: Path) -> None:
-    said = {row[0].strip("`"): row[1] for row in rows(path) if len(row) == 3}
-    known = [one for one in vars(problems).values() if isinstance(one, problems.Problem)]
-    wanted = {one.name: str(one.status) for one in known}
-    assert {name: status for name, status in said.items() if status.isdigit()} == wanted
+    for heading, module in zip(headings(path)[1:3], (problems, console), strict=True):
+        table = list(rows(path, f"## {heading[1]}"))
+        said = {(row[0].strip("`"), row[1]) for row in table if row[1].isdigit()}
+        known = [one for one in vars(module).values() if isinstance(one, problems.Problem)]
+        assert said == {(one.name, str(one.status)) for one in known}
 
 
 def cli_problems() -> set[str]:

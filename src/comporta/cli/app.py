@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 from comporta.cli import (
+    api_key,
     borrowed,
     deliveries,
     demo,
@@ -57,6 +58,7 @@ def build() -> Any:
         simulate,
         sink,
         demo,
+        api_key,
         version,
     ):
         part.add_to(app)

@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from comporta.cli.desk import Stores
+from comporta.cli.desk import LocalStores
 from comporta.cli.screen import Word
 from comporta.domain.breaker import Breaker
 from comporta.domain.fleet import Fleet
@@ -103,7 +103,7 @@ def clock(now_s: float, newest_event_s: float | None) -> Finding:
     return ok(check, now)
 
 
-async def stores_checks(stores: Stores, now_ms: int, lease_s: float) -> list[Finding]:
+async def stores_checks(stores: LocalStores, now_ms: int, lease_s: float) -> list[Finding]:
     """Everything that the open stores can tell."""
     fleet = await stores.ledger.fleet()
     newest = await stores.ledger.events(EventFilter(limit=1))

@@ -66,7 +66,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(demo)
+    command(app, here=True)(demo)
 
 
 async def demo(

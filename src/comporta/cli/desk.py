@@ -10,7 +10,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import typer
 
@@ -21,16 +22,47 @@ from comporta.log.port import Log
 from comporta.state.port import State
 
 if TYPE_CHECKING:
+    from comporta.cli.remote import Access
+    from comporta.cli.remote_fleet import RemoteFleet, RemoteKeys
+    from comporta.cli.remote_ledger import RemoteLedger, RemoteState
     from comporta.fleet.service import FleetService
+    from comporta.operating.keys import KeyService
     from comporta.settings import Settings
     from comporta.vault import Vault
+
+LedgerDesk: TypeAlias = "Ledger | RemoteLedger"
+StateDesk: TypeAlias = "State | RemoteState"
 
 ASK_S = 30.0
 """Seconds that one question to the stores may take."""
 
 
 class Stores(Protocol):
-    """What `comporta.stores.open_stores` gives."""
+    """What commands work on: local stores, or a running gateway through its API."""
+
+    @property
+    def ledger(self) -> "LedgerDesk":
+        """The store of record."""
+        ...
+
+    @property
+    def state(self) -> "StateDesk":
+        """What the workers share."""
+        ...
+
+    @property
+    def fleet(self) -> "FleetService | RemoteFleet":
+        """Reads and changes the fleet."""
+        ...
+
+    @property
+    def keys(self) -> "KeyService | RemoteKeys":
+        """Makes and revokes API keys."""
+        ...
+
+
+class LocalStores(Protocol):
+    """What `comporta.stores.open_stores` gives: the stores of this machine."""
 
     @property
     def ledger(self) -> Ledger:
@@ -57,8 +89,13 @@ class Stores(Protocol):
         """Reads and changes the fleet."""
         ...
 
+    @property
+    def keys(self) -> "KeyService":
+        """Makes and revokes API keys."""
+        ...
 
-Opener = Callable[["Settings"], AbstractAsyncContextManager[Stores]]
+
+Opener = Callable[["Settings"], AbstractAsyncContextManager[LocalStores]]
 
 
 class RefusedError(Exception):
@@ -71,11 +108,20 @@ class Desk:
     Args:
         screen: where results go.
         opener: opens the stores; None: those of the settings.
+        api: the URL of a gateway to talk to, from the command line; None: the setting's.
+        api_key_file: where the key for it is; None: as the settings say.
     """
 
-    def __init__(self, screen: Screen, opener: Opener | None = None) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        opener: Opener | None = None,
+        api: str | None = None,
+        api_key_file: Path | None = None,
+    ) -> None:
         self.screen = screen
         self._opener = opener
+        self._api, self._api_key_file = api, api_key_file
 
     @cached_property
     def settings(self) -> "Settings":
@@ -90,13 +136,41 @@ class Desk:
 
     @asynccontextmanager
     async def stores(self) -> AsyncIterator[Stores]:
-        """The stores, opened now and closed afterwards.
+        """What there is to work on, opened now and closed afterwards.
+
+        Raises:
+            StoreError: local stores cannot be opened.
+            ConfigError: a gateway is to be asked, and its URL or key cannot be used.
+        """
+        where = self._access()
+        if where is None:
+            async with self.local_stores() as stores:
+                yield stores
+            return
+        from comporta.cli.remote import open_remote  # noqa: PLC0415  (brings in aiohttp)
+
+        if not where.is_private:
+            self.screen.note(_("Warning: the API key travels unencrypted; use https://"))
+        async with open_remote(where) as remote:
+            yield remote
+
+    @asynccontextmanager
+    async def local_stores(self) -> AsyncIterator[LocalStores]:
+        """The stores of this machine, opened now and closed afterwards.
 
         Raises:
             StoreError: they cannot be opened.
         """
         async with (self._opener or _open_stores)(self.settings) as stores:
             yield stores
+
+    def _access(self) -> "Access | None":
+        url = self._api if self._api is not None else self.settings.api
+        if not url:
+            return None
+        from comporta.cli.remote import access  # noqa: PLC0415
+
+        return access(url, self.settings.api_key.get_secret_value(), self._api_key_file)
 
     def now_ms(self) -> int:
         """Unix milliseconds."""
@@ -124,7 +198,7 @@ class Desk:
             raise RefusedError(_("Nothing was changed."))
 
 
-def _open_stores(settings: "Settings") -> AbstractAsyncContextManager[Stores]:
+def _open_stores(settings: "Settings") -> AbstractAsyncContextManager[LocalStores]:
     import structlog  # noqa: PLC0415
 
     from comporta.stores import open_stores  # noqa: PLC0415  (brings in the engines)

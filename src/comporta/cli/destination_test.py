@@ -22,7 +22,7 @@ _MASKED = "***"
 
 def add_to(group: typer.Typer) -> None:
     """Add the command."""
-    command(group, "test")(test)
+    command(group, "test", here=True)(test)
 
 
 async def test(
@@ -38,7 +38,7 @@ async def test(
     from comporta.destinations.http import open_endpoint, request_of  # noqa: PLC0415  (heavy)
     from comporta.destinations.shape import Unshapable  # noqa: PLC0415
 
-    async with desk.stores() as stores:
+    async with desk.local_stores() as stores:
         async with deadline():
             fleet = await stores.fleet.read()
         destination = find("destination", name, fleet.destinations)

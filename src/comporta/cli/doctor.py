@@ -16,7 +16,7 @@ from comporta.i18n import _
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(doctor)
+    command(app, here=True)(doctor)
 
 
 async def doctor(desk: Desk) -> None:
@@ -52,7 +52,7 @@ async def _examine(desk: Desk) -> AsyncIterator[Finding]:
         return
     yield checks.disk(folder)
     try:
-        async with desk.stores() as stores, deadline():
+        async with desk.local_stores() as stores, deadline():
             found = await checks.stores_checks(stores, desk.now_ms(), desk.settings.lease_s)
     except (ComportaError, TimeoutError) as error:
         stored = Word("stores", _("stores"))

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
-from comporta.cli.desk import Desk, Stores, deadline
+from comporta.cli.desk import Desk, LocalStores, deadline
 from comporta.domain.fleet import Fleet
 from comporta.errors import ComportaError
 from comporta.i18n import _
@@ -40,7 +40,7 @@ async def enrolled(
     host = desk.settings.host if desk.settings.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104
     await _is_there(host, desk.settings.port)
     base = f"http://{host}:{desk.settings.port}"
-    async with desk.stores() as stores:
+    async with desk.local_stores() as stores:
         _ask_about_routes(desk, await stores.fleet.read(), yes=yes)
         try:
             known = tuple([await _enrol(desk, stores, one, base) for one in chatwoots])
@@ -66,7 +66,7 @@ def _ask_about_routes(desk: Desk, fleet: Fleet, *, yes: bool) -> None:
 
 
 async def _enrol(
-    desk: Desk, stores: Stores, chatwoot: SimulatedChatwoot, base: str
+    desk: Desk, stores: LocalStores, chatwoot: SimulatedChatwoot, base: str
 ) -> SimulatedChatwoot:
     name, token, secret = chatwoot.name, new_token(), secrets.token_urlsafe(24)
     there = {one.name: one for one in (await stores.fleet.read()).instances}
@@ -81,7 +81,7 @@ async def _enrol(
     return replace(chatwoot, webhook_url=webhook_url(base, token), secret=secret)
 
 
-async def _take_away(desk: Desk, stores: Stores, names: list[str]) -> None:
+async def _take_away(desk: Desk, stores: LocalStores, names: list[str]) -> None:
     """Remove the sources that were made, and the instances that have no other."""
     if not await _is_taken_over(stores):
         said = _("Events still wait to be dispatched, so {names} stay in the fleet.")
@@ -100,7 +100,7 @@ async def _take_away(desk: Desk, stores: Stores, names: list[str]) -> None:
             await stores.fleet.remove_source(instance.name, SOURCE, desk.who)
 
 
-async def _is_taken_over(stores: Stores) -> bool:
+async def _is_taken_over(stores: LocalStores) -> bool:
     """Whether dispatch has routed all that was accepted, waiting for it a little."""
     try:
         async with deadline(TAKEN_OVER_S):

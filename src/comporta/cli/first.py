@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from comporta.cli.command import command
-from comporta.cli.desk import Desk, Stores
+from comporta.cli.desk import Desk, LocalStores
 from comporta.cli.planned import show_done, show_plan
 from comporta.domain.fleet import SourceKind
 from comporta.fleet.plan import Plan
@@ -17,7 +17,7 @@ SOURCE = "account"
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(init)
+    command(app, here=True)(init)
 
 
 async def init(
@@ -32,7 +32,7 @@ async def init(
     Its webhook URL is shown once. Where there are instances, nothing is changed.
     """
     make_folder(desk)
-    async with desk.stores() as stores:
+    async with desk.local_stores() as stores:
         plan = await first_instance(stores, name, desk.who)
     if plan is None:
         there = _("There are instances already, nothing was changed. {hint}")
@@ -49,7 +49,7 @@ def make_folder(desk: Desk) -> None:
     desk.settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-async def first_instance(stores: Stores, name: str, who: str) -> Plan | None:
+async def first_instance(stores: LocalStores, name: str, who: str) -> Plan | None:
     """Make an instance with a source if there is no instance; None if there is one."""
     if (await stores.fleet.read()).instances:
         return None

@@ -10,7 +10,7 @@ from comporta.cli.command import command
 from comporta.cli.desk import Desk, deadline
 from comporta.cli.planned import carried_out, show_done, show_plan
 from comporta.cli.selection import Yes
-from comporta.fleet.parse import load
+from comporta.fleet.parse import read_text
 from comporta.i18n import _
 
 
@@ -34,14 +34,14 @@ async def apply(
     The changes are shown first, and asked about.
     """
     async with desk.stores() as stores:
-        declared = load(file, stores.vault)
-        plan = await stores.fleet.plan(declared)
+        text = read_text(file)
+        plan = await stores.fleet.plan_file(text, str(file))
         show_plan(desk.screen, plan)
         if dry_run or not plan.changes:
             show_done(desk, plan, applied=False)
             return
         desk.confirm(_("Make these changes?"), yes=yes)
-        done = await stores.fleet.apply(declared, desk.who)
+        done = await stores.fleet.apply_file(text, str(file), desk.who)
     show_done(desk, done)
     desk.screen.note(_("Done. All workers know within a second."))
 
@@ -51,8 +51,8 @@ async def apply_at_start(desk: Desk, file: Path) -> None:
 
     The workers apply it again, and find nothing to do: nobody would see a token that they make.
     """
-    async with desk.stores() as stores:
-        done = await stores.fleet.apply(load(file, stores.vault), desk.who)
+    async with desk.local_stores() as stores:
+        done = await stores.fleet.apply_file(read_text(file), str(file), desk.who)
     if done.changes:
         carried_out(desk, done)
 

@@ -6,8 +6,9 @@ and what was seen in it is remembered. The memory is bounded by that window.
 
 import msgspec
 
+from comporta.cli.desk import LedgerDesk
 from comporta.domain import ids
-from comporta.ledger.port import EventFilter, EventRow, Ledger
+from comporta.ledger.port import EventFilter, EventRow
 
 LOOK_BACK_MS = 10_000
 PAGE = 500
@@ -23,7 +24,7 @@ class Follower:
         which: the filter; its `since_ms` is where to start.
     """
 
-    def __init__(self, ledger: Ledger, which: EventFilter) -> None:
+    def __init__(self, ledger: LedgerDesk, which: EventFilter) -> None:
         self._ledger = ledger
         self._which = which
         self._since_ms = which.since_ms or 0

@@ -41,6 +41,17 @@ _DESTINATION = (
 )
 _ROUTE = ("name", "instances", "events", "where", "to", "id")
 
+_API_KEY = (
+    "name",
+    "scope",
+    "hint",
+    "created_at",
+    "created_by",
+    "last_used_at",
+    "revoked_at",
+    "id",
+)
+
 KEYS: dict[str, tuple[str, ...]] = {
     "init": _CHANGE,
     "apply": _CHANGE,
@@ -63,6 +74,9 @@ KEYS: dict[str, tuple[str, ...]] = {
         "headers",
     ),
     "doctor": ("check", "level", "found", "todo"),
+    "api-key create": (*_API_KEY, "key"),
+    "api-key list": _API_KEY,
+    "api-key revoke": ("id", "name", "revoked"),
     "version": ("version", "python", "sqlite", "platform"),
     "instance list": ("name", "url", "sources", "id"),
     "instance show": ("name", "id", "url", "sources"),

@@ -1,54 +1,13 @@
-"""Between names, which people use, and ids, which the ledger uses. Pure."""
+"""Ids as people type them on the command line, and names for them. Pure."""
 
 import typer
 
 from comporta.cli.screen import Instant
 from comporta.domain import ids
-from comporta.domain.fleet import Fleet
-from comporta.fleet.named import find
 from comporta.i18n import _
+from comporta.operating.names import Names
 
-
-class Names:
-    """Looks names and ids of one fleet up. A thing that was removed is shown by its id."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
-        self._instances = {one.id: one.name for one in fleet.instances}
-        self._destinations = {one.id: one.name for one in fleet.destinations}
-        self._sources = {
-            source.id: f"{one.name}/{source.name}"
-            for one in fleet.instances
-            for source in one.sources
-        }
-
-    def instance(self, instance_id: str) -> str:
-        """The name behind an instance's id."""
-        return self._instances.get(instance_id, instance_id)
-
-    def destination(self, destination_id: str) -> str:
-        """The name behind a destination's id."""
-        return self._destinations.get(destination_id, destination_id)
-
-    def source(self, source_id: str) -> str:
-        """`instance/source` behind a source's id."""
-        return self._sources.get(source_id, source_id)
-
-    def instance_id(self, name: str | None) -> str | None:
-        """The id of a named instance; None for None.
-
-        Raises:
-            NotFoundError: there is none of that name.
-        """
-        return None if name is None else find("instance", name, self._fleet.instances).id
-
-    def destination_id(self, name: str | None) -> str | None:
-        """The id of a named destination; None for None.
-
-        Raises:
-            NotFoundError: there is none of that name.
-        """
-        return None if name is None else find("destination", name, self._fleet.destinations).id
+__all__ = ["Names", "made_at", "number"]
 
 
 def number(prefix: str, text: str) -> int:

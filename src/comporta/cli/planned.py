@@ -44,7 +44,7 @@ def show_done(desk: Desk, plan: Plan, *, applied: bool = True) -> None:
             "instance": one.instance,
             "source": one.source,
             "token": one.token,
-            "webhook_url": webhook_url(url, one.token),
+            "webhook_url": one.webhook_url or webhook_url(url, one.token),
         }
         for one in (plan.shown if applied else ())
     ]

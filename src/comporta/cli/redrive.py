@@ -19,8 +19,8 @@ from comporta.cli.selection import All, Ids, Wanted, Yes, filters_of
 from comporta.domain.delivery import DeliveryState
 from comporta.i18n import _, plural
 from comporta.ledger.port import DeliveryFilter, Step
+from comporta.operating.selection import STEP_MAX
 
-STEP = 500
 OneStep = Callable[[DeliveryFilter], Awaitable[Step]]
 
 
@@ -90,7 +90,7 @@ async def replay(  # noqa: PLR0913  (one parameter an option)
     )
     async with desk.stores() as stores:
         async with deadline():
-            target = Names(await stores.ledger.fleet()).destination_id(to)
+            target = Names(await stores.ledger.fleet()).target_id(to)
         filters, total = await _counted(desk, stores, wanted)
         question = plural(
             "Deliver {count} delivery again?", "Deliver {count} deliveries again?", total
@@ -124,7 +124,7 @@ async def _in_steps(desk: Desk, filters: list[DeliveryFilter], total: int, step:
         for which in filters:
             after_id = None
             while done < total:
-                limit = min(STEP, total - done)
+                limit = min(STEP_MAX, total - done)
                 async with deadline():
                     taken = await step(
                         msgspec.structs.replace(which, limit=limit, after_id=after_id)

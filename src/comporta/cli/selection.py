@@ -10,6 +10,7 @@ from comporta.cli.names import Names, number
 from comporta.domain.delivery import DeliveryState
 from comporta.i18n import _
 from comporta.ledger.port import DeliveryFilter
+from comporta.operating.selection import Selection, filter_of
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[DLV]...", help=_("Ids of deliveries."))]
 All = Annotated[bool, typer.Option("--all", help=_("All there are."))]
@@ -46,13 +47,13 @@ def filters_of(wanted: Wanted, names: Names, now_ms: int) -> list[DeliveryFilter
         raise typer.BadParameter(_("At most {max} ids at once.").format(max=IDS_MAX))
     if wanted.deliveries:
         ids = dict.fromkeys(number("dlv", text) for text in wanted.deliveries)
-        return [DeliveryFilter(state=wanted.state, delivery_id=one) for one in ids]
-    return [
-        DeliveryFilter(
-            state=None if wanted.event else wanted.state,
-            event_id=number("evt", wanted.event) if wanted.event else None,
-            destination_id=names.destination_id(wanted.destination),
-            instance_id=names.instance_id(wanted.instance),
-            since_ms=since_ms(wanted.since, now_ms) if wanted.since else None,
-        )
-    ]
+        return [filter_of(Selection(wanted.state, delivery_id=one), names) for one in ids]
+    which = Selection(
+        state=wanted.state,
+        event_id=number("evt", wanted.event) if wanted.event else None,
+        destination=wanted.destination,
+        instance=wanted.instance,
+        since_ms=since_ms(wanted.since, now_ms) if wanted.since else None,
+        every=wanted.every,
+    )
+    return [filter_of(which, names)]

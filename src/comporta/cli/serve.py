@@ -31,7 +31,7 @@ WORKERS_MAX = 256
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(serve)
+    command(app, here=True)(serve)
 
 
 def serve(  # noqa: PLR0913  (one parameter an option)
@@ -94,7 +94,7 @@ def _options(
 
 async def _enrol(desk: Desk, handlers: Sequence[Handler]) -> None:
     """Make the handlers part of the fleet; show what that changes."""
-    async with desk.stores() as stores:
+    async with desk.local_stores() as stores:
         done = await enrol_handlers(stores.fleet, handlers)
     if done.changes:
         carried_out(desk, done)

@@ -28,7 +28,7 @@ SLOW_PER_S, FEW, MANY = 50.0, 2, 20
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(simulate)
+    command(app, here=True)(simulate)
 
 
 async def simulate(  # noqa: PLR0913  (one parameter an option)

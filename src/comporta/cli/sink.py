@@ -20,7 +20,7 @@ Share = Annotated[float, typer.Option(min=0, max=1)]
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(sink)
+    command(app, here=True)(sink)
 
 
 def sink(  # noqa: PLR0913  (one parameter an option)

@@ -4,11 +4,12 @@ from textwrap import indent
 
 import msgspec
 
+from comporta.cli.desk import LedgerDesk
 from comporta.cli.names import Names
 from comporta.cli.screen import Row, Screen, clean, in_json, in_words
 from comporta.cli.views import attempt_cells, delivery_cells, event_cells, event_columns
 from comporta.i18n import _
-from comporta.ledger.port import DeliveryFilter, EventDetail, Ledger
+from comporta.ledger.port import DeliveryFilter, EventDetail
 
 DELIVERIES_MAX = 100
 ANSWER_LETTERS_MAX = 200
@@ -16,7 +17,7 @@ BODY_LETTERS_MAX = 20_000
 """Of the body on screen; `--body` gives all of it."""
 
 
-async def show_event(screen: Screen, ledger: Ledger, detail: EventDetail) -> None:
+async def show_event(screen: Screen, ledger: LedgerDesk, detail: EventDetail) -> None:
     """Print everything that is known about an event."""
     names = Names(await ledger.fleet())
     stories: list[Row] = []

@@ -13,7 +13,7 @@ from comporta.i18n import _
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(version)
+    command(app, here=True)(version)
 
 
 def version(desk: Desk) -> None:

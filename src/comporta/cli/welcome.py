@@ -32,7 +32,7 @@ DATA, PORT = Path("data"), 8001
 async def greet(desk: Desk) -> None:
     """Make a first instance if there is none, and say what to do next."""
     settings = desk.settings
-    async with desk.stores() as stores:
+    async with desk.local_stores() as stores:
         plan = await first_instance(stores, INSTANCE, desk.who)
     url = settings.shown_url
     if desk.screen.json:
@@ -106,7 +106,7 @@ def _watch(desk: Desk, stop: threading.Event) -> None:
 
 
 async def _show_events(desk: Desk, stop: threading.Event, start_ms: int) -> None:
-    async with desk.stores() as stores:
+    async with desk.local_stores() as stores:
         follower = Follower(stores.ledger, EventFilter(since_ms=start_ms))
         while not stop.is_set():
             async with deadline():

@@ -14,6 +14,7 @@ EPOCH_MS = 1_704_067_200_000
 PARTITIONS_MAX = 256
 _COUNTER_BITS = 14
 _LOW_BITS = 22
+_MILLIS_MAX = 2**41 - 1
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _VALUES |= {"i": 1, "l": 1, "o": 0}
@@ -55,8 +56,8 @@ def millis_of(number: int) -> int:
 
 
 def first_at(at_ms: int) -> int:
-    """The smallest id that can be made at or after `at_ms` (Unix milliseconds)."""
-    return max(0, at_ms - EPOCH_MS) << _LOW_BITS
+    """The smallest id that can be made at or after `at_ms` (Unix milliseconds, any number)."""
+    return min(max(0, at_ms - EPOCH_MS), _MILLIS_MAX) << _LOW_BITS
 
 
 def show(prefix: str, number: int) -> str:

@@ -6,10 +6,12 @@ sealed by this gateway's own key) are what an export writes. No message here rep
 
 import base64
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from comporta.domain.fleet import Token
-from comporta.errors import ConfigError
+from comporta.errors import ConfigError, FleetError
 from comporta.fleet.declared import (
     HEADER_CHARS_MAX,
     SECRET_CHARS_MAX,
@@ -44,6 +46,36 @@ def resolve(value: str) -> tuple[str, str]:
     if value.startswith(FILE):
         return _from_file(value.removeprefix(FILE)), value
     return value, ""
+
+
+def without_references(values: Any, read: Callable[[str], str]) -> Any:
+    """A document with the keys of a fleet file, its references replaced by what `read` gives.
+
+    What a route's `where` asks for is no credential, and stays.
+    """
+    match values:
+        case dict():
+            return {
+                key: value if key == "where" else without_references(value, read)
+                for key, value in values.items()
+            }
+        case list() | tuple():
+            return [without_references(value, read) for value in values]
+        case str() if values.startswith((ENV, FILE)):
+            return read(values)
+        case _:
+            return values
+
+
+def refuse_reference(value: str) -> str:
+    """For what comes over the network: whoever may change the fleet may not read our files.
+
+    Raises:
+        FleetError: always.
+    """
+    said = _("{value} is a reference, and references are not read over the API.")
+    hint = _("Give the value itself; the command line does so for you with --api.")
+    raise FleetError(said.format(value=value[:TEXT_CHARS_MAX]), hint=hint)
 
 
 def make_token(given: str) -> Token:

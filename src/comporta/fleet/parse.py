@@ -39,16 +39,24 @@ def load(path: FilePath, vault: Vault) -> Declared:
     Raises:
         FleetError: it cannot be read, or anything in it is wrong.
     """
+    return parse(read_text(path), str(path), vault)
+
+
+def read_text(path: FilePath) -> str:
+    """The text of a fleet file.
+
+    Raises:
+        FleetError: it cannot be read, or is no text.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_BYTES_MAX + 1)
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except OSError as error:
         said = _("The fleet file cannot be read: {reason}.").format(reason=error.strerror)
         raise FleetError(said, str(path)) from None
     except UnicodeDecodeError:
         raise FleetError(_("The fleet file is not UTF-8 text."), str(path)) from None
-    return parse(text, str(path), vault)
 
 
 def parse(text: str, file: str, vault: Vault) -> Declared:
@@ -62,20 +70,44 @@ def parse(text: str, file: str, vault: Vault) -> Declared:
     Raises:
         FleetError: anything is wrong; with file, line and what to do.
     """
-    values = _toml(text, file)
+    values = toml_values(text, file)
 
     def fail(path: Path, message: str, hint: str = "") -> NoReturn:
-        raise FleetError(message, file, line_of(text, path), hint)
+        raise FleetError(message, file, line_of(text, path), hint, path)
 
     reader = _Reader(fail, vault)
     return check(reader.fleet(Table(values, (), fail)), fail, lambda path: _place(file, text, path))
+
+
+def read_values(values: dict[str, object], vault: Vault) -> Declared:
+    """What a document with the keys of a fleet file declares; its rules are not checked here.
+
+    Args:
+        values: as `tomllib`, or a JSON decoder, reads them; may be a part of a fleet.
+        vault: opens the secrets that an export wrote.
+
+    Raises:
+        FleetError: a key or a type is wrong; with the path, and what to do.
+    """
+    return _Reader(refuse, vault).fleet(Table(values, (), refuse))
+
+
+def check_values(declared: Declared) -> Declared:
+    """A whole fleet from `read_values`, checked. Raises FleetError."""
+    return check(declared, refuse, lambda path: f"{'.'.join(map(str, path))}: ")
+
+
+def refuse(path: Path, message: str, hint: str = "") -> NoReturn:
+    """For documents without lines: the error has the path."""
+    raise FleetError(message, hint=hint, path=path)
 
 
 def _place(file: str, text: str, path: Path) -> str:
     return f"{file}:{line_of(text, path) or 1}: "
 
 
-def _toml(text: str, file: str) -> dict[str, object]:
+def toml_values(text: str, file: str) -> dict[str, object]:
+    """A fleet file's text as keys and values. Raises FleetError."""
     if len(text) > FILE_BYTES_MAX:
         said = _("A fleet file has at most {max} MiB.").format(max=FILE_BYTES_MAX // 1024**2)
         raise FleetError(said, file)

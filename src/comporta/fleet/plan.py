@@ -64,6 +64,8 @@ class Shown(msgspec.Struct, frozen=True):
     instance: str
     source: str
     token: str
+    webhook_url: str = ""
+    """"": the reader knows where its gateway is."""
 
     def __repr__(self) -> str:
         return f"Shown(instance={self.instance!r}, source={self.source!r})"

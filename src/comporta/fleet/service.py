@@ -31,6 +31,7 @@ from comporta.fleet.managed import (
 )
 from comporta.fleet.named import exchanged, find, find_secret, find_token, without
 from comporta.fleet.options import DestinationOptions, amended
+from comporta.fleet.parse import parse, read_values
 from comporta.fleet.plan import Change, Plan, Shown, declare, plan
 from comporta.fleet.render import render
 from comporta.i18n import _
@@ -70,11 +71,34 @@ class FleetService:
 
     async def plan(self, declared: Declared) -> Plan:
         """What `apply` would do now. Ids and tokens in it are drafts."""
-        return plan(await self.read(), declared, self._vault)
+        # A large fleet takes a while: on a thread, so that a worker goes on taking webhooks in.
+        return await asyncio.to_thread(plan, await self.read(), declared, self._vault)
 
     async def apply(self, declared: Declared, who: str) -> Plan:
         """Make the fleet what is declared."""
         return await self._change(who, lambda fleet: plan(fleet, declared, self._vault))
+
+    async def plan_file(self, text: str, file: str) -> Plan:
+        """What `apply_file` would do now."""
+        return await self.plan(parse(text, file, self._vault))
+
+    async def apply_file(self, text: str, file: str, who: str) -> Plan:
+        """Make the fleet what a fleet file says. `file`: its name, for messages."""
+        return await self.apply(parse(text, file, self._vault), who)
+
+    async def add(self, values: dict[str, object], who: str) -> Plan:
+        """Add the things of a document with the keys of a fleet file to the fleet."""
+        new = read_values(values, self._vault)
+
+        def edit(declared: Declared) -> Declared:
+            return replace(
+                declared,
+                instances=(*declared.instances, *new.instances),
+                destinations=(*declared.destinations, *new.destinations),
+                routes=(*declared.routes, *new.routes),
+            )
+
+        return await self._redeclare(who, edit)
 
     async def export(self, *, reveal: bool = False) -> str:
         """The fleet as a fleet file; `reveal`: with secrets in the clear."""
@@ -320,7 +344,7 @@ class FleetService:
         """Read, modify, replace; anew if somebody else was quicker."""
         async with _deadline():
             for _try in range(_TRIES):
-                done = edit(await self._ledger.fleet())
+                done = await asyncio.to_thread(edit, await self._ledger.fleet())
                 if not done.changes:
                     return done
                 try:

@@ -41,6 +41,7 @@ from comporta.ledger.port import (
     Step,
 )
 from comporta.ledger.sql import blocks
+from comporta.ledger.sqlite_admin import SqliteAdmin
 
 SQL = blocks("sqlite")
 JOBS_A_GROUP = 32
@@ -103,6 +104,8 @@ class SqliteLedger:
         )
         self._reader = Reader(path, lambda: _open(path))
         self._upkeep = Upkeep(path, active=upkeep)
+        self.admin = SqliteAdmin(self._reader.run, self._write)
+        """What the admin API keeps."""
 
     async def open(self) -> None:
         """See the port."""

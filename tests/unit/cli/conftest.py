@@ -14,6 +14,7 @@ from comporta.domain.breaker import Breaker
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import Destination, Fleet, Instance, Route, Source, SourceKind, Token
 from comporta.fleet.service import FleetService
+from comporta.ledger.admin import ApiKey, Scope
 from comporta.ledger.port import (
     AttemptRow,
     DeliveryFilter,
@@ -25,6 +26,7 @@ from comporta.ledger.port import (
     Step,
 )
 from comporta.log.port import LogHealth
+from comporta.operating.keys import KeyService
 from comporta.state.port import Rejected, WorkerRow
 from comporta.vault import Vault
 
@@ -179,8 +181,28 @@ class FakeLog:
         return LogHealth("sqlite", self.error)
 
 
+class FakeAdmin:
+    """API keys in a list."""
+
+    def __init__(self) -> None:
+        self.kept = [ApiKey("key_0000000001", "robo", Scope.READ, "0" * 64, "cmp_x", 1, "cli:me")]
+
+    async def api_keys(self) -> list[ApiKey]:
+        return self.kept
+
+    async def add_api_key(self, key: ApiKey, live_max: int, revoked_max: int) -> None:
+        assert live_max > 0
+        assert revoked_max > 0
+        self.kept.append(key)
+
+    async def revoke_api_key(self, key_id: str, now_ms: int) -> bool:
+        assert now_ms > 0
+        return key_id in {one.id for one in self.kept}
+
+
 class FakeStores:
     def __init__(self) -> None:
+        self.keys = KeyService(FakeAdmin())  # type: ignore[arg-type]
         self.ledger = FakeLedger()
         self.state = FakeState()
         self.log = FakeLog()

@@ -1,0 +1,233 @@
+"""Structs of the domain and the ports → the shapes of the admin API. Nothing secret passes."""
+
+import datetime as dt
+
+from comporta.console import shapes
+from comporta.domain import fleet as domain
+from comporta.domain import ids
+from comporta.domain.breaker import Breaker
+from comporta.domain.delivery import DeliveryState
+from comporta.domain.event import Headers
+from comporta.fleet.plan import Plan
+from comporta.ledger.admin import ApiKey
+from comporta.ledger.port import AttemptRow, DeliveryRow, EventDetail, EventRow
+from comporta.operating.names import Names
+from comporta.state.port import Rejected, WorkerRow
+from comporta.urls import masked_url, webhook_url
+
+DIGEST_CHARS = 12
+"""Enough to tell tokens apart, and to name one; too little to try guesses of a weak one against."""
+
+
+def moment(at_ms: int) -> dt.datetime:
+    """Unix milliseconds as a moment in UTC."""
+    return dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=at_ms)
+
+
+def moment_or_none(at_ms: int | None) -> dt.datetime | None:
+    """None for None and for 0, which the stores use for "not yet"."""
+    return moment(at_ms) if at_ms else None
+
+
+def fleet(one: domain.Fleet) -> shapes.Fleet:
+    """The whole fleet."""
+    return shapes.Fleet(
+        version=one.version,
+        instances=[instance(each) for each in one.instances],
+        destinations=[destination(each) for each in one.destinations],
+        routes=[route(each) for each in one.routes],
+    )
+
+
+def instance(one: domain.Instance) -> shapes.Instance:
+    """An instance with its sources."""
+    sources = [source(each) for each in one.sources]
+    return shapes.Instance(id=one.id, name=one.name, url=masked_url(one.url), sources=sources)
+
+
+def source(one: domain.Source) -> shapes.Source:
+    """A source; of its secrets only how many there are."""
+    tokens = [
+        shapes.Token(digest=token.digest[:DIGEST_CHARS], hint=token.hint, reference=token.ref)
+        for token in one.tokens
+    ]
+    return shapes.Source(
+        id=one.id, name=one.name, kind=one.kind, tokens=tokens, secrets=len(one.secrets)
+    )
+
+
+def destination(one: domain.Destination) -> shapes.Destination:
+    """A destination."""
+    return shapes.Destination(
+        id=one.id,
+        name=one.name,
+        url=masked_url(one.url),
+        signed=one.secret is not None,
+        timeout_s=one.timeout_s,
+        retry=list(one.retry),
+        rate=shapes.Rate(per_s=one.rate.per_s, burst=one.rate.burst) if one.rate else None,
+        concurrency=one.concurrency,
+        instance_concurrency=one.instance_concurrency,
+        park_s=one.park_s,
+        classes=dict(one.classes),
+        format=one.format,
+        transform=one.transform,
+        headers=list(one.headers),
+        paused=one.paused,
+        managed=one.managed,
+    )
+
+
+def route(one: domain.Route) -> shapes.Route:
+    """A route."""
+    return shapes.Route(
+        id=one.id,
+        name=one.name,
+        to=list(one.to),
+        instances=list(one.instances),
+        events=list(one.events),
+        where={field: list(values) for field, values in one.where.items()},
+        managed=one.managed,
+    )
+
+
+def changed(plan: Plan, public_url: str, *, applied: bool = True) -> shapes.Changed:
+    """What a plan did, or would do. Tokens are shown only if they are in force."""
+    return shapes.Changed(
+        applied=applied and bool(plan.changes),
+        version=plan.fleet.version - (0 if applied or not plan.changes else 1),
+        changes=[
+            shapes.Change(kind=one.kind, what=one.what, name=one.name, detail=one.detail)
+            for one in plan.changes
+        ],
+        tokens=[
+            shapes.NewToken(
+                instance=one.instance,
+                source=one.source,
+                token=one.token,
+                webhook_url=webhook_url(public_url, one.token),
+            )
+            for one in (plan.shown if applied else ())
+        ],
+        warnings=list(plan.warnings),
+    )
+
+
+def event(row: EventRow, names: Names) -> shapes.Event:
+    """An event without its body."""
+    return shapes.Event(
+        id=ids.show("evt", row.id),
+        accepted_at=moment(row.accepted_at_ms),
+        instance=names.instance(row.instance_id),
+        instance_id=row.instance_id,
+        source=names.source(row.source_id).rpartition("/")[2],
+        source_id=row.source_id,
+        event_type=row.event_type,
+        subject=row.subject,
+        account_id=row.account_id,
+        verified=row.verified,
+        body_bytes=row.body_bytes,
+        deliveries=row.deliveries,
+        duplicate_of=ids.show("evt", row.duplicate_of) if row.duplicate_of else None,
+    )
+
+
+def event_detail(detail: EventDetail, names: Names) -> shapes.EventDetail:
+    """An event with its headers."""
+    plain = event(detail.row, names)
+    return shapes.EventDetail(
+        **plain.model_dump(), headers=_headers(detail.headers), has_body=detail.body is not None
+    )
+
+
+def _headers(pairs: Headers) -> list[shapes.Header]:
+    return [shapes.Header(name=name, value=value) for name, value in pairs]
+
+
+def delivery(row: DeliveryRow, names: Names) -> shapes.Delivery:
+    """A delivery."""
+    waits = row.state is DeliveryState.SCHEDULED
+    return shapes.Delivery(
+        id=ids.show("dlv", row.id),
+        event_id=ids.show("evt", row.event_id),
+        created_at=moment(ids.millis_of(row.id)),
+        instance=names.instance(row.instance_id),
+        instance_id=row.instance_id,
+        event_type=row.event_type,
+        subject=row.subject,
+        destination=names.destination(row.destination_id),
+        destination_id=row.destination_id,
+        state=row.state,
+        attempts=row.attempts,
+        due_at=moment_or_none(row.due_at_ms) if waits else None,
+        settled_at=moment_or_none(row.settled_at_ms),
+        reason=row.reason,
+        replay=row.replay,
+    )
+
+
+def attempt(row: AttemptRow) -> shapes.Attempt:
+    """One try."""
+    return shapes.Attempt(
+        number=row.number,
+        started_at=moment(row.started_at_ms),
+        duration_ms=row.duration_ms,
+        status=row.status,
+        error=row.error,
+        response=row.response.decode(errors="replace"),
+    )
+
+
+def rejected(row: Rejected, names: Names) -> shapes.Rejected:
+    """A refused webhook call."""
+    return shapes.Rejected(
+        at=moment(row.at_ms),
+        status=row.status,
+        reason=row.reason,
+        method=row.method,
+        path=row.path,
+        peer=row.peer,
+        source=names.source(row.source_id) if row.source_id else None,
+        source_id=row.source_id or None,
+        headers=_headers(row.headers),
+        body_bytes=row.body_bytes,
+    )
+
+
+def worker(row: WorkerRow) -> shapes.Worker:
+    """A worker."""
+    return shapes.Worker(
+        id=row.id,
+        pid=row.pid,
+        started_at=moment(row.started_at_ms),
+        beat_at=moment(row.beat_at_ms),
+        partitions=row.partitions,
+    )
+
+
+def breaker(destination_id: str, one: Breaker, names: Names) -> shapes.Breaker:
+    """A destination's circuit breaker."""
+    return shapes.Breaker(
+        destination=names.destination(destination_id),
+        destination_id=destination_id,
+        state=one.state,
+        since=moment_or_none(one.since_ms),
+        until=moment_or_none(one.until_ms),
+        trips=one.trips,
+        probes=one.probes,
+        reason=one.reason,
+    )
+
+
+def api_key(one: ApiKey) -> shapes.ApiKey:
+    """An API key; its digest stays with us."""
+    return shapes.ApiKey(
+        id=one.id,
+        name=one.name,
+        scope=one.scope,
+        hint=one.hint,
+        created_at=moment(one.created_at_ms),
+        created_by=one.created_by,
+        last_used_at=moment_or_none(one.last_used_at_ms),
+        revoked_at=moment_or_none(one.revoked_at_ms),
+    )

@@ -1,0 +1,24 @@
+"""API keys of a gateway under test, and requests that show them."""
+
+from typing import Any
+
+import msgspec
+from tests.support.gateway import Answer, Gateway
+
+
+def new_key(gateway: Gateway, name: str, scope: str) -> str:
+    """A key made on the gateway's machine."""
+    return str(gateway.command("api-key", "create", name, "--scope", scope)["key"])
+
+
+def ask(
+    gateway: Gateway, key: str, method: str, path: str, body: Any = None, **headers: str
+) -> Answer:
+    """One request to the admin API; `path` is below `/api/v1`, `body` becomes JSON."""
+    named = {"Authorization": f"Bearer {key}"} if key else {}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    raw = None
+    if body is not None:
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        named.setdefault("Content-Type", "application/json")
+    return gateway.request(method, f"/api/v1{path}", raw, named)
