@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 from comporta.cli import (
+    audit,
     borrowed,
     deliveries,
     demo,
@@ -52,6 +53,7 @@ def build() -> Any:
         events,
         deliveries,
         redrive,
+        audit,
         rejected,
         doctor,
         simulate,

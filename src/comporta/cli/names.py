@@ -16,6 +16,7 @@ class Names:
         self._fleet = fleet
         self._instances = {one.id: one.name for one in fleet.instances}
         self._destinations = {one.id: one.name for one in fleet.destinations}
+        self._routes = {one.id: one.name for one in fleet.routes}
         self._sources = {
             source.id: f"{one.name}/{source.name}"
             for one in fleet.instances
@@ -29,6 +30,10 @@ class Names:
     def destination(self, destination_id: str) -> str:
         """The name behind a destination's id."""
         return self._destinations.get(destination_id, destination_id)
+
+    def route(self, route_id: str) -> str:
+        """The name behind a route's id."""
+        return self._routes.get(route_id, route_id)
 
     def source(self, source_id: str) -> str:
         """`instance/source` behind a source's id."""
@@ -49,6 +54,14 @@ class Names:
             NotFoundError: there is none of that name.
         """
         return None if name is None else find("destination", name, self._fleet.destinations).id
+
+    def route_id(self, name: str | None) -> str | None:
+        """The id of a named route; None for None.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        return None if name is None else find("route", name, self._fleet.routes).id
 
 
 def number(prefix: str, text: str) -> int:
