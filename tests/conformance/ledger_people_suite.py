@@ -43,7 +43,7 @@ BULK_KEY = LaneKey(0, "dst_crm", bulk_lane(LANE))
 
 
 class LedgerPeopleSuite(LedgerStage):
-    """Redrive, replay, retention, questions, and versions of the fleet."""
+    """Redrive, replay, discard, questions, and versions of the fleet."""
 
     # People
 
@@ -248,36 +248,6 @@ class LedgerPeopleSuite(LedgerStage):
             ]
             assert isinstance(found[0], FleetChange)
             assert [one.version for one in await ledger.fleet_changes(2, 10)] == [1]
-
-        self.play(folder, story)
-
-    def test_pruning_takes_old_finished_events_and_never_what_is_open_or_dead(
-        self, folder: Path
-    ) -> None:
-        async def story(ledger: Ledger) -> None:
-            made = (
-                await self.put(
-                    ledger, *[new_event(n) for n in range(1, 6)], new_event(6, targets=())
-                )
-            ).deliveries
-            await self.settle(
-                ledger,
-                outcome(made[0], DELIVERED),
-                outcome(made[1], DEAD, 500),
-                later(made[2], NOW_MS + 5),
-                outcome(made[3], DELIVERED),
-            )
-            (young,) = (await self.put(ledger, new_event(7), now_ms=NOW_MS + 9_000)).deliveries
-            await self.settle(ledger, outcome(young, DELIVERED))
-            before_ms = NOW_MS + 5_000
-            assert await ledger.prune(before_ms, 2) == 2
-            assert await ledger.prune(before_ms, 100) == 1
-            assert await ledger.prune(before_ms, 100) == 0
-            kept = {row.id for row in await ledger.events(EventFilter())}
-            assert kept == {made[1].event_id, made[2].event_id, made[4].event_id, young.event_id}
-            assert await ledger.event(made[0].event_id) is None
-            assert await ledger.attempts(made[0].id) == []
-            assert len(await ledger.refill({KEY: 0}, 10)) == 2
 
         self.play(folder, story)
 

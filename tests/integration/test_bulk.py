@@ -63,13 +63,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def test_what_waits_for_a_destination_is_discarded_redriven_and_replayed(house: House) -> None:
     gateway, crm = house.gateway, house.crm
-    # Discard, while it waits for a destination that somebody has disabled.
-    gateway.command("destination", "disable", "crm", "--reason", "moving house")
+    # Discard, while it waits for a destination that somebody has paused.
+    gateway.command("destination", "pause", "crm", "--reason", "moving house")
     unwanted = [house.send(conversation, number) for conversation in (1, 2) for number in (1, 2)]
     wait_for("all wait", lambda: house.count("pending") == 4)
     done = gateway.command("discard", "--destination", "crm", "--reason", "not needed", "--yes")
     assert done == {"matched": 4, "discarded": 4, "without_body": 0}
-    gateway.command("destination", "enable", "crm")
+    gateway.command("destination", "resume", "crm")
     # Redrive, of what this destination has refused: a few, for all would be an outage.
     house.refused = {event(conversation, 3) for conversation in (5, 10, 15)}
     sent = [house.send(conversation, 3) for conversation in range(1, 21)]

@@ -15,6 +15,7 @@ from comporta.domain.delivery import Delivery, DeliveryState, Outcome
 from comporta.domain.event import Headers, Record
 from comporta.domain.fleet import Fleet
 from comporta.domain.pace import Pace
+from comporta.ledger.keeping import Keeping
 
 
 class LaneKey(msgspec.Struct, frozen=True, order=True):
@@ -251,6 +252,11 @@ class Ledger(Protocol):
         """Finish what was asked, then stop."""
         ...
 
+    @property
+    def keeping(self) -> Keeping:
+        """What retention needs of it."""
+        ...
+
     # The fleet
 
     async def fleet_version(self) -> int:
@@ -320,13 +326,6 @@ class Ledger(Protocol):
 
         Returns the number to ask with next time, and the lanes to look at again. With `after` < 0:
         the present number and no lanes.
-        """
-        ...
-
-    async def prune(self, before_ms: int, events_max: int) -> int:
-        """Forget at most `events_max` finished events accepted before `before_ms`; how many went.
-
-        An event with a delivery still open, or dead, stays.
         """
         ...
 

@@ -28,6 +28,7 @@ from comporta.i18n import _
 from comporta.ledger import sqlite_bulk as bulk
 from comporta.ledger import sqlite_dispatch as work
 from comporta.ledger import sqlite_questions as questions
+from comporta.ledger.keeping import Keeping
 from comporta.ledger.port import (
     AttemptRow,
     Bulk,
@@ -47,6 +48,7 @@ from comporta.ledger.port import (
     Step,
 )
 from comporta.ledger.sql import blocks
+from comporta.ledger.sqlite_keeping import SqliteKeeping
 
 SQL = blocks("sqlite")
 JOBS_A_GROUP = 32
@@ -109,6 +111,7 @@ class SqliteLedger:
         )
         self._reader = Reader(path, lambda: _open(path))
         self._upkeep = Upkeep(path, active=upkeep)
+        self._keeping = SqliteKeeping(self._reader, self._write)
 
     async def open(self) -> None:
         """See the port."""
@@ -132,6 +135,11 @@ class SqliteLedger:
         self, job: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         return cast("T", await self._writer.submit(lambda c: job(c, *args, **kwargs)))
+
+    @property
+    def keeping(self) -> Keeping:
+        """See the port."""
+        return self._keeping
 
     # The fleet
 
@@ -176,10 +184,6 @@ class SqliteLedger:
     async def nudges(self, after: int) -> tuple[int, list[LaneKey]]:
         """See the port."""
         return await self._reader.run(_nudges, after)
-
-    async def prune(self, before_ms: int, events_max: int) -> int:
-        """See the port."""
-        return await self._write(questions.prune, before_ms, events_max)
 
     # People
 

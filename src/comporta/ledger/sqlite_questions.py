@@ -126,12 +126,3 @@ def totals(connection: apsw.Connection) -> LedgerTotals:
 
 def _recorded_at(number: int | None) -> int | None:
     return None if number is None else millis_of(number)
-
-
-def prune(connection: apsw.Connection, before_ms: int, events_max: int) -> int:
-    """See the port. Runs inside a transaction."""
-    old = every(connection, SQL["old_events"], (first_at(before_ms), events_max))
-    for name in ("forget_attempts", "forget_deliveries", "forget_body", "forget_event"):
-        connection.executemany(SQL[name], old)
-    connection.execute(SQL["forget_nudges"], (before_ms,))
-    return len(old)

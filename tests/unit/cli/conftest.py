@@ -13,6 +13,7 @@ from comporta.cli.run import run
 from comporta.domain.breaker import Breaker
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import Destination, Fleet, Instance, Route, Source, SourceKind, Token
+from comporta.domain.growth import Sample
 from comporta.domain.pace import Pace
 from comporta.fleet.service import FleetService
 from comporta.ledger.port import (
@@ -38,11 +39,24 @@ DELIVERY = 12_345_678_909_999
 AT_MS = 1_795_500_000_000
 
 
+class FakeKeeping:
+    def __init__(self) -> None:
+        self.found: list[Sample] = []
+        self.shrinks = True
+
+    async def samples(self) -> list[Sample]:
+        return self.found
+
+    async def gives_back(self) -> bool:
+        return self.shrinks
+
+
 class FakeLedger:
     """Answers from lists, and remembers what it was asked for."""
 
     def __init__(self) -> None:
         self.now_fleet = fleet()
+        self.keeping = FakeKeeping()
         self.rows: list[EventRow] = [self.event_row()]
         self.owed: list[DeliveryRow] = [self.delivery_row()]
         self.tries: list[AttemptRow] = [

@@ -101,9 +101,6 @@ SELECT id, partition, destination_id, lane FROM nudges WHERE id > ? ORDER BY id 
 -- name: nudge
 INSERT INTO nudges (partition, destination_id, lane, nudged_at_ms) VALUES (?, ?, ?, ?);
 
--- name: forget_nudges
-DELETE FROM nudges WHERE nudged_at_ms < ?;
-
 -- name: events
 SELECT e.id, e.accepted_at_ms, e.instance_id, e.source_id, e.event_type, e.account_id, e.subject,
        e.verified, e.body_bytes, e.duplicate_of,
@@ -165,21 +162,3 @@ FROM deliveries INDEXED BY deliveries_open WHERE state IN ('pending', 'scheduled
 
 -- name: dead_total
 SELECT count(*) FROM deliveries WHERE state = 'dead';
-
--- name: old_events
-SELECT id FROM events e WHERE id < ?
-  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.id
-                  AND d.state IN ('pending', 'scheduled', 'dead'))
-ORDER BY id LIMIT ?;
-
--- name: forget_attempts
-DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?);
-
--- name: forget_deliveries
-DELETE FROM deliveries WHERE event_id = ?;
-
--- name: forget_body
-DELETE FROM bodies WHERE event_id = ?;
-
--- name: forget_event
-DELETE FROM events WHERE id = ?;
