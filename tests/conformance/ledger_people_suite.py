@@ -167,14 +167,24 @@ class LedgerPeopleSuite(LedgerStage):
 
         self.play(folder, story)
 
-    def test_what_an_attempt_under_way_brings_does_not_undo_a_discard(self, folder: Path) -> None:
+    def test_an_attempt_under_way_undoes_a_discard_only_by_delivering(self, folder: Path) -> None:
         async def story(ledger: Ledger) -> None:
-            (one,) = (await self.put(ledger, new_event(1))).deliveries
+            made = (await self.put(ledger, *[new_event(n) for n in (1, 2, 3)])).deliveries
             await ledger.discard(DeliveryFilter(), NOW_MS, "not wanted")
-            await self.settle(ledger, outcome(one, DELIVERED))
-            (row,) = await ledger.deliveries(DeliveryFilter())
-            assert row.state is DeliveryState.DISCARDED
-            assert len(await ledger.attempts(one.id)) == 1, "that it was tried is told"
+            await self.settle(
+                ledger,
+                outcome(made[0], DELIVERED),
+                later(made[1], NOW_MS + 5),
+                outcome(made[2], DEAD, 500),
+            )
+            rows = await ledger.deliveries(DeliveryFilter())
+            assert [row.state for row in reversed(rows)] == [
+                DeliveryState.DELIVERED,
+                DeliveryState.DISCARDED,
+                DeliveryState.DISCARDED,
+            ]
+            tries = [await ledger.attempts(one.id) for one in made]
+            assert [len(found) for found in tries] == [1, 1, 1], "that it was tried is told"
 
         self.play(folder, story)
 

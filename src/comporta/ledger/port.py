@@ -393,7 +393,7 @@ class Ledger(Protocol):
     ) -> Step:
         """Give up matching deliveries that are open or dead, at most `which.limit`.
 
-        An attempt that is under way may still succeed; the delivery stays discarded.
+        An attempt that is under way may still succeed: then the delivery is delivered after all.
 
         Args:
             which: deliveries; by its `state` only pending, scheduled or dead ones.
