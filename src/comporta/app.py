@@ -22,6 +22,7 @@ from comporta.console.app import console_app
 from comporta.console.desk import Desk
 from comporta.control import control_app
 from comporta.domain.fleet import Fleet
+from comporta.domain.growth import Growth, growth_of
 from comporta.errors import ComportaError, FleetError, StoreError
 from comporta.fleet.parse import load
 from comporta.fleet.watch import FleetWatch
@@ -124,6 +125,7 @@ class Gateway:
             lag=await _answer(stores.log.lag()),
             totals=await _answer(stores.ledger.totals()),
             workers=await _answer(self._workers()),
+            growth=await _answer(self._growth()),
             paused_destinations=tuple(
                 one.name for one in self._watch.fleet.destinations if one.paused
             ),
@@ -139,10 +141,22 @@ class Gateway:
     async def _workers(self) -> tuple[WorkerRow, ...]:
         return tuple(await self._stores.state.workers(_now_ms(), self._settings.lease_s))
 
+    async def _growth(self) -> Growth | None:
+        return growth_of(await self._stores.ledger.keeping.samples())
+
     async def _readings(self) -> Mapping[MetricDef, float]:
         totals = await self._stores.ledger.totals()
         oldest = totals.oldest_open_at_ms
-        return {
+        growth = await self._growth()
+        known: dict[MetricDef, float | None] = {
+            defs.STORED_BYTES: growth.stored_bytes if growth else None,
+            defs.DISK_FREE_BYTES: growth.free_bytes if growth else None,
+            defs.STORED_GROWTH_BYTES: growth.bytes_a_day if growth else None,
+            defs.DISK_LEFT_SECONDS: growth.days_left * 86_400
+            if growth and growth.days_left is not None
+            else None,
+        }
+        return {name: value for name, value in known.items() if value is not None} | {
             defs.LOG_LAG_ENTRIES: await self._stores.log.lag(),
             defs.DELIVERIES_PENDING: totals.pending,
             defs.DELIVERIES_SCHEDULED: totals.scheduled,

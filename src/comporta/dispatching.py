@@ -9,7 +9,6 @@ import io
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -18,13 +17,14 @@ import structlog
 import uvloop
 
 from comporta import i18n, process
+from comporta.chores import Chores
 from comporta.companion import Orders
 from comporta.destinations.http import HttpSender
 from comporta.dispatch.routing import Routing, compile_routing
 from comporta.dispatch.worker import Dispatcher
 from comporta.domain.fleet import Fleet
 from comporta.enrolment import enrol_handlers
-from comporta.errors import ComportaError, StoreError
+from comporta.errors import ComportaError
 from comporta.fleet.watch import FleetWatch
 from comporta.handlers.loading import load_handlers
 from comporta.handlers.registry import Handler
@@ -37,14 +37,11 @@ from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
 from comporta.telemetry.tally import Tally
 
 NICENESS = 5
-PRUNE_PERIOD_S = 5.0
-PRUNE_STEP = 200
 SIGN_PERIOD_S = 1.0
 DRAIN_AFTER_CRASH_S = 2.0
 ORDERS_BYTES_MAX = 1024 * 1024
 HANDLERS_END_S = 1.0
 """For handlers that were cancelled, after everything else has ended."""
-_DAY_MS = 86_400_000
 _log = structlog.get_logger(__name__)
 
 
@@ -74,6 +71,7 @@ class Dispatch:
             concurrency=settings.concurrency,
             tally=tally,
         )
+        self._chores = Chores(settings, stores, lambda: self._dispatcher.owns(0))
         self._metrics = Metrics(tally, prepare(settings.data / METRICS_FOLDER, orders.server_pid))
 
     async def run(self, until: Callable[[], Awaitable[float]], signs: int) -> None:
@@ -96,7 +94,7 @@ class Dispatch:
                 tasks.create_task(self._dispatcher.run()),
                 tasks.create_task(self._watch.run()),
                 tasks.create_task(self._metrics.run()),
-                tasks.create_task(self._prune()),
+                tasks.create_task(self._chores.run()),
                 tasks.create_task(self._handlers.watch()),
                 tasks.create_task(_give_signs_of_life(signs)),
             ]
@@ -120,21 +118,6 @@ class Dispatch:
             _log.error("destination.paused", destination=name, reason=reason)
         except ComportaError as error:
             _log.error("destination.not_paused", destination=name, error=str(error))
-
-    async def _prune(self) -> None:
-        """Forget what is older than the retention, in small steps, in one process."""
-        while True:
-            await asyncio.sleep(PRUNE_PERIOD_S)
-            if self._dispatcher.owns(0):
-                await self._prune_all()
-
-    async def _prune_all(self) -> None:
-        before_ms = time.time_ns() // 1_000_000 - self._settings.retention_days * _DAY_MS
-        try:
-            while await self._stores.ledger.prune(before_ms, PRUNE_STEP) == PRUNE_STEP:
-                await asyncio.sleep(0)
-        except StoreError as error:
-            _log.error("events.not_pruned", error=str(error))
 
 
 async def _give_signs_of_life(out: int) -> None:

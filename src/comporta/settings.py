@@ -38,7 +38,16 @@ _HANDLERS: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _FILE_BYTES_MAX: Final = 1024 * 1024
 _SHOWN_CHARS_MAX: Final = 60
 
+_RETIRED: Final = {
+    "retention_days": (
+        "keep_bodies_days, keep_events_days, keep_attempts_days, keep_dead_days, keep_rejected_days"
+    )
+}
+"""Settings of earlier versions → what says the same now."""
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Days = Annotated[int, Field(ge=1, le=3650)]
+Mebibytes = Annotated[int, Field(ge=0, le=1024 * 1024 * 1024)]
 
 
 def environment(name: str) -> str | None:
@@ -132,8 +141,24 @@ class Settings(BaseSettings):
     """How many seconds old, or ahead, a signature may be."""
     dedupe_window_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
     """For how many seconds a repeated event is known as a repeat."""
-    retention_days: Annotated[int, Field(ge=1, le=3650)] = 7
-    """After how many days finished events are forgotten; dead letters stay."""
+    keep_bodies_days: Days = 7
+    """For how many days bodies of finished events are kept."""
+    keep_bodies_mib: Mebibytes = 0
+    """How much of the bodies is kept, in MiB, the newest first; 0 for no limit."""
+    keep_attempts_days: Days = 30
+    """For how many days attempts at finished deliveries are kept."""
+    keep_attempts_mib: Mebibytes = 0
+    """How much of the attempts is kept, in MiB, the newest first; 0 for no limit."""
+    keep_events_days: Days = 30
+    """For how many days finished events are kept, with their deliveries."""
+    keep_events_mib: Mebibytes = 0
+    """How much of events and deliveries is kept, in MiB, the newest first; 0 for no limit."""
+    keep_dead_days: Days = 90
+    """For how many days dead letters are kept, with their events; then they are discarded."""
+    keep_dead_mib: Mebibytes = 0
+    """How much of the dead letters is kept, in MiB, the newest first; 0 for no limit."""
+    keep_rejected_days: Days = 7
+    """For how many days refused requests are kept."""
     rejected_max: Annotated[int, Field(ge=0, le=100_000)] = 1000
     """How many refused requests are kept, with the reason."""
 
@@ -228,6 +253,14 @@ class Settings(BaseSettings):
             raise ValueError(_("pending_bytes_max must be at least body_bytes_max."))
         return self
 
+    @model_validator(mode="after")
+    def _events_outlive_their_parts(self) -> "Settings":
+        if self.keep_events_days < max(self.keep_bodies_days, self.keep_attempts_days):
+            raise ValueError(
+                _("keep_events_days must be at least keep_bodies_days and keep_attempts_days.")
+            )
+        return self
+
     @property
     def log_url(self) -> str:
         """The URL of the log's engine."""
@@ -290,9 +323,16 @@ def _refuse_unknown_variables() -> None:
         if not variable.upper().startswith(PREFIX) or variable.upper() in known:
             continue
         said = _("The environment variable {variable} is not a setting.").format(variable=variable)
+        retired = _RETIRED.get(variable.upper().removeprefix(PREFIX).lower())
+        if retired:
+            raise ConfigError(f"{said} {_instead(retired)}")
         hint = _container_hint(variable, value) or did_you_mean(variable, known)
         todo = _("Remove it, or give it a name that does not start with {prefix}.")
         raise ConfigError(f"{said} {hint or todo.format(prefix=PREFIX)}")
+
+
+def _instead(names: str) -> str:
+    return _("It was replaced by: {names}.").format(names=names)
 
 
 def _container_hint(variable: str, value: str) -> str:
@@ -331,6 +371,8 @@ def _sentence(name: str, detail: ErrorDetails) -> str:
     value = repr(detail["input"])[:_SHOWN_CHARS_MAX]
     if kind == "extra_forbidden":
         said = _("This is not a setting.")
+        if name in _RETIRED:
+            return f"{said} {_instead(_RETIRED[name])}"
         return f"{said} {did_you_mean(name, Settings.model_fields)}".strip()
     if kind == "literal_error":
         said = _("This must be {expected}, not {value}.")

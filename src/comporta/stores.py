@@ -3,6 +3,7 @@
 The server and the command line open them alike; only what they do with them differs.
 """
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -72,6 +73,22 @@ async def open_stores(
             await store.open()
             stack.push_async_callback(store.close)
         yield stores
+
+
+def disk_use(settings: Settings) -> tuple[int, int]:
+    """Bytes that the stores' files take, and that their disk still has room for.
+
+    Raises:
+        OSError: the folder of a store is gone.
+    """
+    paths = {_path(url) for url in (settings.log_url, settings.ledger_url, settings.state_url)}
+    stored = sum(
+        file.stat().st_blocks * 512
+        for path in paths
+        for file in (path, path.with_name(path.name + "-wal"))
+        if file.exists()
+    )
+    return stored, min(shutil.disk_usage(path.parent).free for path in paths)
 
 
 def _path(url: str) -> Path:

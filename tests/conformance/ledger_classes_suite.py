@@ -104,7 +104,7 @@ class LedgerClassesSuite(LedgerStage):
             refilled = await ledger.refill({KEY: 0}, 10)
             assert [one.id for one in refilled] == [message.id, newer.id]
             assert refilled[1].event_class is EventClass.CONFLATED
-            (row,) = await ledger.deliveries(DeliveryFilter(delivery_id=older.id))
+            (row,) = await ledger.deliveries(DeliveryFilter(delivery_ids=(older.id,)))
             assert row.state is DeliveryState.DISCARDED
             assert row.reason == f"superseded by {show('dlv', newer.id)}"
 
@@ -139,7 +139,7 @@ class LedgerClassesSuite(LedgerStage):
             (older,) = (await self.put(ledger, conflated(1))).deliveries
             await self.settle(ledger, outcome(older, DELIVERED))
             assert (await self.put(ledger, conflated(2))).superseded == ()
-            (row,) = await ledger.deliveries(DeliveryFilter(delivery_id=older.id))
+            (row,) = await ledger.deliveries(DeliveryFilter(delivery_ids=(older.id,)))
             assert row.state is DeliveryState.DELIVERED
 
         self.play(folder, story)
@@ -155,7 +155,7 @@ class LedgerClassesSuite(LedgerStage):
             assert len(await ledger.attempts(first.id)) == 1
             await self.put(ledger, conflated(3))
             await self.settle(ledger, outcome(second, DELIVERED))
-            (row,) = await ledger.deliveries(DeliveryFilter(delivery_id=second.id))
+            (row,) = await ledger.deliveries(DeliveryFilter(delivery_ids=(second.id,)))
             assert row.state is DeliveryState.DELIVERED
 
         self.play(folder, story)

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.conformance.ledger_stage import (
     BOT,
     CRM,
@@ -22,18 +23,27 @@ from tests.support.records import record
 
 from comporta.domain.delivery import Delivery, DeliveryState
 from comporta.domain.fleet import Destination, Fleet
+from comporta.domain.pace import Pace, Speed
+from comporta.domain.partitioning import bulk_lane
 from comporta.errors import ConflictError
+from comporta.ledger.bulk import Order, carry_out
 from comporta.ledger.port import (
+    Bulk,
     DeliveryFilter,
     EventFilter,
+    FleetChange,
     LaneKey,
     Ledger,
+    Matches,
+    Operation,
     Step,
 )
 
+BULK_KEY = LaneKey(0, "dst_crm", bulk_lane(LANE))
+
 
 class LedgerPeopleSuite(LedgerStage):
-    """Redrive, replay, retention, questions, and versions of the fleet."""
+    """Redrive, replay, discard, questions, and versions of the fleet."""
 
     # People
 
@@ -53,9 +63,10 @@ class LedgerPeopleSuite(LedgerStage):
             step = await ledger.redrive(dead, NOW_MS)
             assert step == Step(3, made[2].id)
             after, lanes = await ledger.nudges(after)
-            assert set(lanes) == {KEY}
+            assert lanes == [BULK_KEY]
             assert await ledger.nudges(after) == (after, [])
-            refilled = await ledger.refill({KEY: 0}, 10)
+            assert await ledger.refill({KEY: 0}, 10) == []
+            refilled = await ledger.refill({BULK_KEY: 0}, 10)
             assert [(one.id, one.attempts, one.due_at_ms) for one in refilled] == [
                 (one.id, 0, 0) for one in made[:3]
             ]
@@ -89,8 +100,8 @@ class LedgerPeopleSuite(LedgerStage):
             after, _lanes = await ledger.nudges(-1)
             step = await ledger.replay(DeliveryFilter(), NOW_MS + 50)
             assert step == Step(2, made[1].id)
-            assert (await ledger.nudges(after))[1] == [KEY, KEY]
-            again = await ledger.refill({KEY: 0}, 10)
+            assert (await ledger.nudges(after))[1] == [BULK_KEY]
+            again = await ledger.refill({BULK_KEY: 0}, 10)
             assert [one.event_id for one in again] == [one.event_id for one in made]
             assert again[0].id > made[1].id
             rows = await ledger.deliveries(DeliveryFilter(state=DeliveryState.PENDING))
@@ -107,7 +118,7 @@ class LedgerPeopleSuite(LedgerStage):
             (one,) = (await self.put(ledger, new_event(1))).deliveries
             await self.settle(ledger, outcome(one, DELIVERED))
             await ledger.replay(DeliveryFilter(), NOW_MS, "dst_new")
-            key = LaneKey(0, "dst_new", LANE)
+            key = LaneKey(0, "dst_new", bulk_lane(LANE))
             (copy,) = await ledger.refill({key: 0}, 10)
             assert copy.destination_id == "dst_new"
             await self.settle(ledger, outcome(copy, DELIVERED))
@@ -130,33 +141,123 @@ class LedgerPeopleSuite(LedgerStage):
 
         self.play(folder, story)
 
-    def test_pruning_takes_old_finished_events_and_never_what_is_open_or_dead(
-        self, folder: Path
-    ) -> None:
+    def test_a_discard_gives_up_what_is_open_or_dead_and_nothing_else(self, folder: Path) -> None:
         async def story(ledger: Ledger) -> None:
-            made = (
-                await self.put(
-                    ledger, *[new_event(n) for n in range(1, 6)], new_event(6, targets=())
-                )
-            ).deliveries
+            made = (await self.put(ledger, *[new_event(n) for n in range(1, 5)])).deliveries
             await self.settle(
                 ledger,
                 outcome(made[0], DELIVERED),
                 outcome(made[1], DEAD, 500),
                 later(made[2], NOW_MS + 5),
-                outcome(made[3], DELIVERED),
             )
-            (young,) = (await self.put(ledger, new_event(7), now_ms=NOW_MS + 9_000)).deliveries
-            await self.settle(ledger, outcome(young, DELIVERED))
-            before_ms = NOW_MS + 5_000
-            assert await ledger.prune(before_ms, 2) == 2
-            assert await ledger.prune(before_ms, 100) == 1
-            assert await ledger.prune(before_ms, 100) == 0
-            kept = {row.id for row in await ledger.events(EventFilter())}
-            assert kept == {made[1].event_id, made[2].event_id, made[4].event_id, young.event_id}
-            assert await ledger.event(made[0].event_id) is None
-            assert await ledger.attempts(made[0].id) == []
-            assert len(await ledger.refill({KEY: 0}, 10)) == 2
+            after, _lanes = await ledger.nudges(-1)
+            assert await ledger.matches(Bulk.DISCARD, DeliveryFilter()) == Matches(
+                3, 0, made[1].accepted_at_ms, made[3].accepted_at_ms
+            )
+            step = await ledger.discard(DeliveryFilter(limit=2), NOW_MS + 9, "not wanted")
+            assert step == Step(2, made[2].id)
+            assert (await ledger.nudges(after))[1] == [KEY]
+            assert [one.id for one in await ledger.refill({KEY: 0}, 10)] == [made[3].id]
+            rows = await ledger.deliveries(DeliveryFilter(state=DeliveryState.DISCARDED))
+            assert [(row.id, row.reason, row.settled_at_ms, row.due_at_ms) for row in rows] == [
+                (one.id, "not wanted", NOW_MS + 9, 0) for one in (made[2], made[1])
+            ]
+            assert (await ledger.discard(DeliveryFilter(), NOW_MS, "again")).done == 1
+            assert (await ledger.discard(DeliveryFilter(), NOW_MS, "again")).last_id == 0
+
+        self.play(folder, story)
+
+    def test_an_attempt_under_way_undoes_a_discard_only_by_delivering(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            made = (await self.put(ledger, *[new_event(n) for n in (1, 2, 3)])).deliveries
+            await ledger.discard(DeliveryFilter(), NOW_MS, "not wanted")
+            await self.settle(
+                ledger,
+                outcome(made[0], DELIVERED),
+                later(made[1], NOW_MS + 5),
+                outcome(made[2], DEAD, 500),
+            )
+            rows = await ledger.deliveries(DeliveryFilter())
+            assert [row.state for row in reversed(rows)] == [
+                DeliveryState.DELIVERED,
+                DeliveryState.DISCARDED,
+                DeliveryState.DISCARDED,
+            ]
+            tries = [await ledger.attempts(one.id) for one in made]
+            assert [len(found) for found in tries] == [1, 1, 1], "that it was tried is told"
+
+        self.play(folder, story)
+
+    def test_a_replay_at_a_rate_gives_each_delivery_its_moment_over_all_steps(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            made = (await self.put(ledger, *[new_event(n) for n in range(1, 8)])).deliveries
+            await self.settle(ledger, *[outcome(one, DELIVERED) for one in made])
+            start_ms = NOW_MS + 5_000
+            for position in (0, 3, 6):
+                pace = Pace(Speed(per_s=10), start_ms, NOW_MS, position)
+                after_id = made[position - 1].id if position else None
+                which = DeliveryFilter(limit=3, after_id=after_id)
+                await ledger.replay(which, start_ms, pace=pace)
+            again = await ledger.refill({BULK_KEY: 0}, 10)
+            assert [one.due_at_ms for one in again] == [start_ms + 100 * n for n in range(7)]
+            rows = await ledger.deliveries(DeliveryFilter(state=DeliveryState.SCHEDULED))
+            assert len(rows) == 7
+
+        self.play(folder, story)
+
+    def test_a_replay_by_a_factor_keeps_the_gaps_in_proportion(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            base = record()
+            events = [
+                new_event(
+                    n,
+                    structs.replace(base, accepted_at_ms=NOW_MS + at_ms, body=b"[%d]" % n),
+                )
+                for n, at_ms in enumerate((0, 1_000, 61_000), 1)
+            ]
+            made = (await self.put(ledger, *events)).deliveries
+            await self.settle(ledger, *[outcome(one, DELIVERED) for one in made])
+            found = await ledger.matches(Bulk.REPLAY, DeliveryFilter())
+            assert found == Matches(3, 0, NOW_MS, NOW_MS + 61_000)
+            pace = Pace(Speed(factor=20), NOW_MS + 70_000, found.first_at_ms)
+            await ledger.replay(DeliveryFilter(), NOW_MS + 70_000, pace=pace)
+            again = await ledger.refill({BULK_KEY: 0}, 10)
+            assert [one.due_at_ms - NOW_MS - 70_000 for one in again] == [0, 50, 3_050]
+
+        self.play(folder, story)
+
+    def test_a_change_in_bulk_is_one_record_that_counts_along(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            made = await self.some_dead(ledger, 5)
+            which = DeliveryFilter(destination_id="dst_crm", delivery_ids=(made[0].id, made[3].id))
+            for what in (Bulk.REDRIVE, Bulk.DISCARD):
+                order = Order(what, which, "cli:ana", "why not")
+                found = await ledger.matches(what, which)
+                assert await carry_out(ledger, order, found, lambda: NOW_MS) == 2
+            kept = {"destination_id": "dst_crm", "delivery_ids": [made[0].id, made[3].id]}
+            kept["because"] = "why not"
+            assert await ledger.operations(None, 10) == [
+                Operation(NOW_MS, "cli:ana", "discard", kept, 2, 2),
+                Operation(NOW_MS, "cli:ana", "redrive", kept, 2, 1),
+            ]
+            assert [one.id for one in await ledger.operations(2, 10)] == [1]
+            assert len(await ledger.operations(None, 1)) == 1
+
+        self.play(folder, story)
+
+    def test_who_changed_the_fleet_is_told_newest_first(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            for version, who in ((1, "cli:ana"), (2, "cli:bia")):
+                await ledger.replace_fleet(Fleet(version), who, f"made {version}")
+            found = await ledger.fleet_changes(None, 10)
+            assert [(one.version, one.changed_by, one.summary) for one in found] == [
+                (2, "cli:bia", "made 2"),
+                (1, "cli:ana", "made 1"),
+            ]
+            assert isinstance(found[0], FleetChange)
+            assert [one.version for one in await ledger.fleet_changes(2, 10)] == [1]
 
         self.play(folder, story)
 
@@ -215,8 +316,14 @@ class LedgerPeopleSuite(LedgerStage):
             assert await which(destination_id="dst_crm") == [4, 2, 0]
             assert await which(instance_id="ins_2") == [3, 2]
             assert await which(event_id=made[4].event_id) == [5, 4]
-            assert await which(delivery_id=ids[3]) == [3]
+            assert await which(delivery_ids=(ids[3], ids[0])) == [3, 0]
             assert await which(since_ms=NOW_MS + 1) == []
+            assert await which(until_ms=NOW_MS) == []
+            assert await which(until_ms=NOW_MS + 1) == [5, 4, 3, 2, 1, 0]
+            assert await which(reason="http 50") == [1]
+            assert await which(reason="%") == []
+            assert await which(route_id="rte_2") == [5, 3, 1]
+            assert await which(event_type="nothing") == []
 
         self.play(folder, story)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.conformance.admin_suite import AdminSuite
 from tests.conformance.ledger_classes_suite import LedgerClassesSuite
+from tests.conformance.ledger_keeping_suite import LedgerKeepingSuite
 from tests.conformance.ledger_people_suite import LedgerPeopleSuite
 from tests.conformance.ledger_stage import WINDOW_S
 from tests.conformance.ledger_suite import LedgerSuite
@@ -21,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class TestSqliteLedger(LedgerSuite, LedgerClassesSuite, LedgerPeopleSuite):
+class TestSqliteLedger(LedgerSuite, LedgerClassesSuite, LedgerPeopleSuite, LedgerKeepingSuite):
     """The suites, on a file."""
 
     @asynccontextmanager

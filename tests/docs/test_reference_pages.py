@@ -62,7 +62,7 @@ def test_every_row_of_a_setting_says_its_default(path: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGURATION, ids=ids)
 def test_every_bound_of_a_setting_is_said(path: Path) -> None:
     said = {row[0].strip("`"): row[2] for row in rows(path) if len(row) == 4}
-    for name in ("lease_s", "concurrency", "drain_s", "retention_days", "rejected_max"):
+    for name in ("lease_s", "concurrency", "drain_s", "keep_bodies_days", "rejected_max"):
         for bound in Settings.model_fields[name].metadata:
             number = getattr(bound, "ge", None) or getattr(bound, "le", None)
             if number is not None:

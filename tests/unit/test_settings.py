@@ -110,10 +110,28 @@ def test_a_settings_file_that_is_not_toml_is_refused_with_its_line() -> None:
 
 
 def test_an_unknown_key_in_the_file_is_refused_with_line_and_proposal() -> None:
-    Path("comporta.toml").write_text("port = 1\n\nretention = 3\n")
+    Path("comporta.toml").write_text("port = 1\n\nkeep_body_days = 3\n")
     assert refusal() == (
-        'comporta.toml:3: retention: This is not a setting. Did you mean "retention_days"?'
+        'comporta.toml:3: keep_body_days: This is not a setting. Did you mean "keep_bodies_days"?'
     )
+
+
+def test_the_old_name_of_the_retention_is_refused_with_the_new_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("comporta.toml").write_text("retention_days = 3\n")
+    assert "replaced by: keep_bodies_days, keep_events_days" in refusal()
+    Path("comporta.toml").unlink()
+    monkeypatch.setenv("COMPORTA_RETENTION_DAYS", "3")
+    assert "COMPORTA_RETENTION_DAYS is not a setting. It was replaced by: keep_bod" in refusal()
+
+
+@pytest.mark.parametrize("part", ["keep_bodies_days", "keep_attempts_days"])
+def test_events_are_kept_at_least_as_long_as_their_parts(part: str) -> None:
+    Path("comporta.toml").write_text(f"{part} = 31\n")
+    assert "keep_events_days must be at least" in refusal()
+    Path("comporta.toml").write_text(f"{part} = 31\nkeep_events_days = 31\n")
+    assert Settings().keep_events_days == 31
 
 
 def test_an_unknown_variable_is_refused_with_proposal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from comporta.cli import (
     api_key,
+    audit,
     borrowed,
     deliveries,
     demo,
@@ -53,6 +54,7 @@ def build() -> Any:
         events,
         deliveries,
         redrive,
+        audit,
         rejected,
         doctor,
         simulate,

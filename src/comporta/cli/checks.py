@@ -15,8 +15,10 @@ from comporta.cli.desk import LocalStores
 from comporta.cli.screen import Word
 from comporta.domain.breaker import Breaker
 from comporta.domain.fleet import Fleet
+from comporta.domain.growth import Growth, growth_of
 from comporta.i18n import _, plural
 from comporta.ledger.port import EventFilter, LedgerTotals
+from comporta.telemetry.health import DAYS_LEFT_MIN, DAYS_LEFT_WARN
 
 SQLITE_MIN = (3, 51, 3)
 FREE_BYTES_WARN = 2 * 1024**3
@@ -71,12 +73,41 @@ def disk(folder: Path) -> Finding:
     check = Word("disk", _("disk space"))
     free = shutil.disk_usage(folder).free
     found = _("{free} GiB free").format(free=f"{free / 1024**3:.1f}")
-    todo = _("Make room, or lower retention_days: a full disk refuses events.")
+    todo = _("Make room, or lower keep_bodies_days: a full disk refuses events.")
     if free < FREE_BYTES_MIN:
         return Finding(check, Level.ERROR, found, todo)
     if free < FREE_BYTES_WARN:
         return Finding(check, Level.WARN, found, todo)
     return ok(check, found)
+
+
+def growth(known: Growth | None) -> Finding:
+    """Whether the disk will last."""
+    check = Word("growth", _("growth"))
+    if known is None or known.bytes_a_day is None:
+        return ok(check, _("not enough yet: it is known an hour after the first start"))
+    found = _("{stored} GiB stored, {growth} MiB more a day, {free} GiB free").format(
+        stored=f"{known.stored_bytes / 1024**3:.1f}",
+        growth=f"{known.bytes_a_day / 1024**2:.0f}",
+        free=f"{known.free_bytes / 1024**3:.1f}",
+    )
+    if known.days_left is None:
+        return ok(check, found)
+    found += ", " + _("enough for {days} days").format(days=f"{known.days_left:.1f}")
+    todo = _("Make room, or keep less: see keep_bodies_days and keep_bodies_mib.")
+    if known.days_left < DAYS_LEFT_MIN:
+        return Finding(check, Level.ERROR, found, todo)
+    if known.days_left < DAYS_LEFT_WARN:
+        return Finding(check, Level.WARN, found, todo)
+    return ok(check, found)
+
+
+def space(*, gives_back: bool) -> Iterator[Finding]:
+    """Whether the ledger's file can shrink; one of an early version cannot."""
+    if not gives_back:
+        found = _("The ledger's file does not shrink; free space in it is used again.")
+        todo = _("To change that, see docs/operating.md, Retention.")
+        yield Finding(Word("space", _("space")), Level.WARN, found, todo)
 
 
 def sqlite() -> Finding:
@@ -109,8 +140,11 @@ async def stores_checks(stores: LocalStores, now_ms: int, lease_s: float) -> lis
     newest = await stores.ledger.events(EventFilter(limit=1))
     totals = await stores.ledger.totals()
     workers = len(await stores.state.workers(now_ms, lease_s))
+    samples = await stores.ledger.keeping.samples()
     return [
         ok(Word("schema", _("schema")), _("current")),
+        growth(growth_of(samples)),
+        *space(gives_back=await stores.ledger.keeping.gives_back()),
         log(stores.log.health().error, await stores.log.lag()),
         open_deliveries(totals, now_ms),
         dead_letters(totals.dead),

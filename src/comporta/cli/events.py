@@ -10,6 +10,7 @@ from comporta.cli.desk import Desk, Stores, deadline
 from comporta.cli.following import POLL_S, Follower
 from comporta.cli.moments import since_ms
 from comporta.cli.names import Names, number
+from comporta.cli.selection import EventType, Instance, Since
 from comporta.cli.timeline import show_event
 from comporta.cli.views import event_cells, event_columns
 from comporta.domain import ids
@@ -17,8 +18,6 @@ from comporta.errors import NotFoundError
 from comporta.i18n import _
 from comporta.ledger.port import EventDetail, EventFilter
 
-Instance = Annotated[str | None, typer.Option(help=_("Only of this instance."))]
-Since = Annotated[str | None, typer.Option(help=_("Only since then: 45s, 30m, 2h, 7d, or a date."))]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help=_("At most so many."))]
 
 
@@ -34,9 +33,7 @@ async def events(  # noqa: PLR0913  (one parameter an option)
     desk: Desk,
     *,
     instance: Instance = None,
-    event_type: Annotated[
-        str | None, typer.Option("--type", help=_("Only of this type: message_created, …"))
-    ] = None,
+    event_type: EventType = None,
     conversation: Annotated[
         int | None, typer.Option(help=_("Only of the conversation with this number."))
     ] = None,

@@ -60,8 +60,10 @@ KEYS: dict[str, tuple[str, ...]] = {
     "event show": (*_EVENT, "headers", "body", "timeline"),
     "deliveries": _DELIVERY,
     "dead": _DELIVERY,
-    "redrive": ("matched", "redriven"),
-    "replay": ("matched", "replayed"),
+    "redrive": ("matched", "redriven", "without_body"),
+    "replay": ("matched", "replayed", "without_body"),
+    "discard": ("matched", "discarded", "without_body"),
+    "audit": ("at", "who", "what", "count", "which"),
     "rejected": (
         "at",
         "status",

@@ -1,64 +1,98 @@
-"""`comporta redrive` and `comporta replay`: dead letters put back, delivered ones sent again.
+"""`comporta redrive`, `comporta replay`, `comporta discard`: many deliveries changed at once.
 
-First it is counted and asked, then done, in steps, so that no transaction grows with the backlog.
+First it is counted and asked, then done, in steps, and kept on record for `comporta audit`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated
 
-import msgspec
 import typer
 
 from comporta.cli.command import command
-from comporta.cli.deliveries import Destination
 from comporta.cli.desk import Desk, Stores, deadline
-from comporta.cli.events import Instance, Since
 from comporta.cli.names import Names
 from comporta.cli.progress import bar
-from comporta.cli.selection import All, Ids, Wanted, Yes, filters_of
+from comporta.cli.selection import (
+    All,
+    Destination,
+    Event,
+    EventType,
+    FailedWith,
+    Ids,
+    Instance,
+    Route,
+    Since,
+    Until,
+    Wanted,
+    Yes,
+    check_chosen,
+    filter_of,
+)
 from comporta.domain.delivery import DeliveryState
+from comporta.domain.pace import LASTS_MS_MAX, Speed, lasts_ms, parse_speed
 from comporta.i18n import _, plural
-from comporta.ledger.port import DeliveryFilter, Step
-from comporta.operating.selection import STEP_MAX
+from comporta.ledger.bulk import Order, carry_out
+from comporta.ledger.port import Bulk, Matches
 
-OneStep = Callable[[DeliveryFilter], Awaitable[Step]]
+REASON_LETTERS_MAX = 200
+
+
+class Unfinished(StrEnum):
+    """What a discard can take."""
+
+    PENDING = "pending"
+    SCHEDULED = "scheduled"
+    DEAD = "dead"
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app)(redrive)
-    command(app)(replay)
+    for one in (redrive, replay, discard):
+        command(app)(one)
 
 
 async def redrive(  # noqa: PLR0913  (one parameter an option)
     desk: Desk,
     *,
     deliveries: Ids = None,
+    event: Event = None,
     destination: Destination = None,
     instance: Instance = None,
+    event_type: EventType = None,
+    route: Route = None,
+    failed_with: FailedWith = None,
     since: Since = None,
+    until: Until = None,
     every: All = False,
     yes: Yes = False,
 ) -> None:
-    """Put dead letters back into their lanes.
+    """Put dead letters back.
 
-    Their retry schedule starts anew.
+    Their retry schedule starts anew. They go out beside live events, with a smaller share.
     """
     wanted = Wanted(
-        DeliveryState.DEAD, tuple(deliveries or ()), None, destination, instance, since, every
+        deliveries=tuple(deliveries or ()),
+        event=event,
+        destination=destination,
+        instance=instance,
+        event_type=event_type,
+        route=route,
+        reason=failed_with,
+        since=since,
+        until=until,
     )
+    check_chosen(wanted, every=every)
     async with desk.stores() as stores:
-        filters, total = await _counted(desk, stores, wanted)
-        question = plural("Put {count} dead letter back?", "Put {count} dead letters back?", total)
-        if total:
-            desk.confirm(question.format(count=total), yes=yes)
-
-        async def step(which: DeliveryFilter) -> Step:
-            return await stores.ledger.redrive(which, desk.now_ms())
-
-        done = await _in_steps(desk, filters, total, step)
+        names = await _names(stores)
+        order = Order(Bulk.REDRIVE, filter_of(wanted, names, desk.now_ms()), desk.who)
+        found = await _found(desk, stores, order)
+        question = plural(
+            "Put {count} dead letter back?", "Put {count} dead letters back?", found.count
+        )
+        done = await _do(desk, stores, order, found, question.format(count=found.count), yes=yes)
     words = plural("{count} dead letter put back.", "{count} dead letters put back.", done)
-    desk.screen.result({"matched": total, "redriven": done}, words.format(count=done))
+    _tell(desk, "redriven", found, done, words)
 
 
 async def replay(  # noqa: PLR0913  (one parameter an option)
@@ -66,71 +100,168 @@ async def replay(  # noqa: PLR0913  (one parameter an option)
     *,
     deliveries: Ids = None,
     event: Annotated[
-        str | None, typer.Option(metavar="EVT", help=_("All deliveries of this event."))
+        str | None,
+        typer.Option(metavar="EVT", help=_("All deliveries of this event, whatever their state.")),
     ] = None,
     destination: Destination = None,
     instance: Instance = None,
+    event_type: EventType = None,
+    route: Route = None,
     since: Since = None,
-    to: Annotated[str | None, typer.Option(help=_("Deliver to this destination instead."))] = None,
+    until: Until = None,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="DESTINATION", help=_("Deliver to this destination instead.")),
+    ] = None,
+    speed: Annotated[
+        str | None,
+        typer.Option(
+            help=_("50/s, 600/min; or 1x, 20x: as the events came, so many times faster.")
+        ),
+    ] = None,
     every: All = False,
     yes: Yes = False,
 ) -> None:
     """Deliver again what was delivered before.
 
-    New deliveries are made; the old ones stay as they are.
+    New deliveries are made, and marked as replays; the old ones stay as they are. Without --speed
+    they go out as fast as the destination takes them, beside live events, with a smaller share.
     """
     wanted = Wanted(
-        DeliveryState.DELIVERED,
-        tuple(deliveries or ()),
-        event,
-        destination,
-        instance,
-        since,
-        every,
+        deliveries=tuple(deliveries or ()),
+        event=event,
+        destination=destination,
+        instance=instance,
+        event_type=event_type,
+        route=route,
+        since=since,
+        until=until,
     )
+    check_chosen(wanted, every=every)
+    pace = _speed(speed)
     async with desk.stores() as stores:
-        async with deadline():
-            target = Names(await stores.ledger.fleet()).target_id(to)
-        filters, total = await _counted(desk, stores, wanted)
-        question = plural(
-            "Deliver {count} delivery again?", "Deliver {count} deliveries again?", total
-        )
-        if total:
-            desk.confirm(question.format(count=total), yes=yes)
-
-        async def step(which: DeliveryFilter) -> Step:
-            return await stores.ledger.replay(which, desk.now_ms(), target)
-
-        done = await _in_steps(desk, filters, total, step)
+        names = await _names(stores)
+        which = filter_of(wanted, names, desk.now_ms())
+        target = names.target_id(to)
+        order = Order(Bulk.REPLAY, which, desk.who, destination_id=target, speed=pace)
+        found = await _found(desk, stores, order)
+        done = await _do(desk, stores, order, found, _replay_question(order, found), yes=yes)
     words = plural("{count} new delivery made.", "{count} new deliveries made.", done)
-    desk.screen.result({"matched": total, "replayed": done}, words.format(count=done))
+    _tell(desk, "replayed", found, done, words)
 
 
-async def _counted(desk: Desk, stores: Stores, wanted: Wanted) -> tuple[list[DeliveryFilter], int]:
+async def discard(  # noqa: PLR0913  (one parameter an option)
+    desk: Desk,
+    *,
+    deliveries: Ids = None,
+    state: Annotated[
+        Unfinished | None, typer.Option(help=_("Only in this state; without it, all three."))
+    ] = None,
+    event: Event = None,
+    destination: Destination = None,
+    instance: Instance = None,
+    event_type: EventType = None,
+    route: Route = None,
+    failed_with: FailedWith = None,
+    since: Since = None,
+    until: Until = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help=_("Why; it is kept with each delivery."))
+    ] = None,
+    every: All = False,
+    yes: Yes = False,
+) -> None:
+    """Give up deliveries that wait, or are dead letters.
+
+    They are kept as discarded, with the reason, as long as their events. An attempt that is under
+    way is not broken off: it may still succeed.
+    """
+    wanted = Wanted(
+        deliveries=tuple(deliveries or ()),
+        state=DeliveryState(state.value) if state else None,
+        event=event,
+        destination=destination,
+        instance=instance,
+        event_type=event_type,
+        route=route,
+        reason=failed_with,
+        since=since,
+        until=until,
+    )
+    check_chosen(wanted, every=every)
+    why = (reason or f"discarded by {desk.who}")[:REASON_LETTERS_MAX]
+    async with desk.stores() as stores:
+        which = filter_of(wanted, await _names(stores), desk.now_ms())
+        order = Order(Bulk.DISCARD, which, desk.who, reason=why)
+        found = await _found(desk, stores, order)
+        question = plural("Discard {count} delivery?", "Discard {count} deliveries?", found.count)
+        done = await _do(desk, stores, order, found, question.format(count=found.count), yes=yes)
+    words = plural("{count} delivery discarded.", "{count} deliveries discarded.", done)
+    _tell(desk, "discarded", found, done, words)
+
+
+def _speed(text: str | None) -> Speed | None:
+    try:
+        return parse_speed(text) if text else None
+    except ValueError:
+        said = _("{text!r} is not a speed: write 50/s, 600/min, 1x or 20x.").format(text=text)
+        raise typer.BadParameter(said) from None
+
+
+def _replay_question(order: Order, found: Matches) -> str:
+    """How many, and how long it will take.
+
+    Raises:
+        typer.BadParameter: it would take longer than a delivery may be put off.
+    """
+    question = plural(
+        "Deliver {count} delivery again?", "Deliver {count} deliveries again?", found.count
+    ).format(count=found.count)
+    if order.speed is None or not found.count:
+        return question
+    took_ms = lasts_ms(order.speed, found.count, found.last_at_ms - found.first_at_ms)
+    if took_ms > LASTS_MS_MAX:
+        said = _("That would take {days} days; at most {max}. Choose a higher speed, or fewer.")
+        days = f"{took_ms / 86_400_000:.0f}"
+        raise typer.BadParameter(said.format(days=days, max=LASTS_MS_MAX // 86_400_000))
+    lasts = _("It will take {minutes} minutes.").format(minutes=f"{took_ms / 60_000:.1f}")
+    return f"{lasts} {question}"
+
+
+async def _names(stores: Stores) -> Names:
     async with deadline():
-        names = Names(await stores.ledger.fleet())
-    filters = filters_of(wanted, names, desk.now_ms())
-    total = 0
-    for which in filters:
-        async with deadline():
-            total += await stores.ledger.count(which)
-    return filters, total
+        return Names(await stores.ledger.fleet())
 
 
-async def _in_steps(desk: Desk, filters: list[DeliveryFilter], total: int, step: OneStep) -> int:
-    """Work through the filters; ends at `total`, even if new matches keep coming."""
-    done = 0
-    with bar(desk.screen, total) as show:
-        for which in filters:
-            after_id = None
-            while done < total:
-                limit = min(STEP_MAX, total - done)
-                async with deadline():
-                    taken = await step(
-                        msgspec.structs.replace(which, limit=limit, after_id=after_id)
-                    )
-                done, after_id = done + taken.done, taken.last_id
-                show(done, "")
-                if not taken.done:
-                    break
-    return done
+async def _found(desk: Desk, stores: Stores, order: Order) -> Matches:
+    """What the order would take; what has no body any more is said."""
+    async with deadline():
+        found = await stores.ledger.matches(order.what, order.which)
+    if found.bodiless:
+        total = found.count + found.bodiless
+        said = plural(
+            "{count} of {total} has no body any more: it is kept as it is.",
+            "{count} of {total} have no body any more: they are kept as they are.",
+            found.bodiless,
+        )
+        desk.screen.note(said.format(count=found.bodiless, total=total))
+    return found
+
+
+async def _do(  # noqa: PLR0913  (what the commands have at hand)
+    desk: Desk, stores: Stores, order: Order, found: Matches, question: str, *, yes: bool
+) -> int:
+    if not found.count:
+        return 0
+    desk.confirm(question, yes=yes)
+    with bar(desk.screen, found.count) as show:
+        return await carry_out(stores.ledger, order, found, desk.now_ms, _shown(show))
+
+
+def _shown(show: Callable[[float, str], None]) -> Callable[[int], None]:
+    return lambda done: show(done, "")
+
+
+def _tell(desk: Desk, key: str, found: Matches, done: int, words: str) -> None:
+    data = {"matched": found.count, key: done, "without_body": found.bodiless}
+    desk.screen.result(data, words.format(count=done))

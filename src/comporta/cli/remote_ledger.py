@@ -12,14 +12,19 @@ from comporta.domain import ids
 from comporta.domain.breaker import Breaker, BreakerState
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import Fleet, Scalar
+from comporta.domain.pace import Pace, show_speed
 from comporta.errors import NotFoundError
 from comporta.ledger.port import (
     AttemptRow,
+    Bulk,
     DeliveryFilter,
     DeliveryRow,
     EventDetail,
     EventFilter,
     EventRow,
+    FleetChange,
+    Matches,
+    Operation,
     Step,
 )
 from comporta.state.port import Rejected
@@ -48,7 +53,7 @@ class Pages:
                 return []
         async for items, after in self._pages(limit, cursor, params):
             found += items
-            if items and "id" in items[-1]:
+            if items and isinstance(items[-1].get("id"), str):
                 self._ended_at = (_number(items[-1]["id"]), after)
         return found
 
@@ -120,31 +125,82 @@ class RemoteLedger:
 
     async def count(self, which: DeliveryFilter) -> int:
         """How many deliveries match."""
-        body = _selection(which) | {"state": which.state.value if which.state else None}
-        return int((await self._connection.post("/deliveries/count", body))["count"])
+        return int((await self._connection.post("/deliveries/count", _selection(which)))["count"])
 
-    async def redrive(self, which: DeliveryFilter, now_ms: int) -> Step:
+    async def matches(self, what: Bulk, which: DeliveryFilter) -> Matches:
+        """What a change in bulk would take now."""
+        body = _selection(which) | {"what": what.value}
+        found = await self._connection.post("/deliveries/match", body)
+        return Matches(
+            count=found["count"],
+            bodiless=found["bodiless"],
+            first_at_ms=_millis(found["first_at"]),
+            last_at_ms=_millis(found["last_at"]),
+        )
+
+    async def note(self, operation: Operation) -> int:
+        """The gateway puts each change on record by itself, with the key's name."""
+        del operation
+        return 0
+
+    async def redrive(self, which: DeliveryFilter, now_ms: int, operation_id: int = 0) -> Step:
         """Put matching dead letters back."""
-        del now_ms  # the gateway's clock counts
+        del now_ms, operation_id  # the gateway's clock and record count
         return await self._step("/deliveries/redrive", which, {})
 
     async def replay(
-        self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
+        self,
+        which: DeliveryFilter,
+        now_ms: int,
+        destination_id: str | None = None,
+        pace: Pace | None = None,
+        operation_id: int = 0,
     ) -> Step:
         """Make new deliveries for matching ones."""
-        del now_ms
-        return await self._step("/deliveries/replay", which, {"to": destination_id})
+        del now_ms, operation_id
+        speed = show_speed(pace.speed) if pace else None
+        return await self._step("/deliveries/replay", which, {"to": destination_id, "speed": speed})
+
+    async def discard(
+        self, which: DeliveryFilter, now_ms: int, reason: str, operation_id: int = 0
+    ) -> Step:
+        """Give up matching deliveries."""
+        del now_ms, operation_id
+        return await self._step("/deliveries/discard", which, {"reason": reason})
 
     async def _step(self, path: str, which: DeliveryFilter, more: dict[str, object]) -> Step:
         """One step; which one is next is the gateway's word, not an id."""
         if which.after_id is None:
             self._cursor = None
         elif self._cursor is None:
-            return Step(0, which.after_id)
+            return Step(0, 0)
         body = _selection(which) | more | {"limit": which.limit, "cursor": self._cursor}
         done = await self._connection.post(path, body)
         self._cursor = done["next"]
-        return Step(done["done"], (which.after_id or 0) + done["done"])
+        return Step(done["done"], (which.after_id or 0) + max(1, done["done"]))
+
+    async def operations(self, before_id: int | None, limit: int) -> list[Operation]:
+        """What was done to deliveries in bulk, newest first."""
+        rows = await Pages(self._connection, "/audit/operations").rows(limit, before_id)
+        return [
+            Operation(
+                at_ms=_millis(row["at"]),
+                who=row["who"],
+                what=row["what"],
+                which=row["which"],
+                count=row["count"],
+                id=row["id"],
+            )
+            for row in rows
+        ]
+
+    async def fleet_changes(self, before_version: int | None, limit: int) -> list[FleetChange]:
+        """Versions of the fleet, newest first."""
+        rows = await Pages(self._connection, "/audit/fleet").rows(limit, before_version)
+        return [
+            FleetChange(row["version"], _millis(row["at"]), row["who"], row["summary"])
+            for row in rows
+        ]
 
 
 class RemoteState:
@@ -165,14 +221,22 @@ class RemoteState:
 
 
 def _selection(which: DeliveryFilter) -> dict[str, object]:
-    return {
+    common = {
+        "state": which.state.value if which.state else None,
         "destination": which.destination_id,
         "instance": which.instance_id,
+        "event_type": which.event_type,
+        "route": which.route_id,
         "event": ids.show("evt", which.event_id) if which.event_id is not None else None,
-        "delivery": ids.show("dlv", which.delivery_id) if which.delivery_id is not None else None,
         "since": _moment(which.since_ms),
-        "all": True,  # whether something had to be chosen is settled before a filter is made
+        "until": _moment(which.until_ms),
+        "failed_with": which.reason,
     }
+    chosen = {key: value for key, value in common.items() if value is not None}
+    if which.delivery_ids:
+        return chosen | {"deliveries": [ids.show("dlv", one) for one in which.delivery_ids]}
+    # Whether something had to be chosen is settled before a filter is made.
+    return chosen | {"all": True}
 
 
 def _number(text: str) -> int:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from comporta import __version__
 from comporta.console import shapes
+from comporta.console.audit import AuditOperations
 from comporta.console.bulk import BulkOperations
 from comporta.console.callers import Callers
 from comporta.console.desk import Desk
@@ -65,6 +66,7 @@ def console_app(desk: Desk, clock: Callable[[], float] = time.monotonic) -> Fast
         ("events", EventOperations(desk)),
         ("deliveries", DeliveryOperations(desk)),
         ("deliveries", BulkOperations(desk)),
+        ("audit", AuditOperations(desk)),
         ("gateway", WatchingOperations(desk)),
         ("api keys", KeyOperations(desk, callers.forget)),
     ):

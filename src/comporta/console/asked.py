@@ -15,10 +15,15 @@ from comporta.fleet.declared import (
     WAITS_MAX,
 )
 from comporta.ledger.admin import Scope
-from comporta.operating.selection import STEP_MAX
+from comporta.ledger.bulk import STEP_MAX
+from comporta.ledger.port import Bulk
 
 Text = Annotated[str, Field(max_length=TEXT_CHARS_MAX)]
 Texts = Annotated[list[Text], Field(max_length=LIST_MAX)]
+
+
+IDS_MAX = 1000
+REASON_CHARS_MAX = 200
 
 
 class Asked(BaseModel):
@@ -120,16 +125,27 @@ class DeliveriesAsked(Asked):
     destination: Text | None = None
     """Its name, or its id."""
     instance: Text | None = None
+    event_type: Text | None = None
+    route: Text | None = None
     event: Text | None = None
     """evt_…"""
-    delivery: Text | None = None
-    """dlv_…"""
+    deliveries: Annotated[list[Text], Field(max_length=IDS_MAX)] = []
+    """dlv_…, and nothing else then."""
     since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    failed_with: Text | None = None
+    """A part of the reason why it failed."""
     all: bool = False
 
 
+class MatchAsked(DeliveriesAsked):
+    """What a change in bulk would take."""
+
+    what: Bulk
+
+
 class StepAsked(DeliveriesAsked):
-    """One step of a change in bulk; `state` is decided by the change."""
+    """One step of a change in bulk."""
 
     limit: Annotated[int, Field(ge=1, le=STEP_MAX)] = STEP_MAX
     cursor: Text | None = None
@@ -141,6 +157,14 @@ class ReplayAsked(StepAsked):
 
     to: Text | None = None
     """Deliver to this destination instead."""
+    speed: Text | None = None
+    """50/s, 600/min, or 20x: the gaps between the events, twenty times shorter."""
+
+
+class DiscardAsked(StepAsked):
+    """One step of a discard."""
+
+    reason: Annotated[str, Field(max_length=REASON_CHARS_MAX)] = ""
 
 
 class ApiKeyAsked(Asked):

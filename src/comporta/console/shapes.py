@@ -251,11 +251,45 @@ class Count(Shape):
     count: int
 
 
+class Matches(Shape):
+    """What a change in bulk would take now."""
+
+    count: int
+    bodiless: int
+    """More that match, but whose bodies retention has taken: they stay as they are."""
+    first_at: dt.datetime | None
+    """When the earliest of their events was accepted."""
+    last_at: dt.datetime | None
+
+
+class Operation(Shape):
+    """What somebody did to deliveries."""
+
+    id: int
+    at: dt.datetime
+    who: str
+    what: str
+    which: dict[str, Any]
+    """The filter, and what else was asked for."""
+    count: int
+
+
+class FleetChange(Shape):
+    """A version of the fleet."""
+
+    version: int
+    at: dt.datetime
+    who: str
+    summary: str
+
+
 class Step(Shape):
     """One step of a change in bulk."""
 
     done: int
     """Deliveries that this step took."""
+    total: int
+    """Deliveries that all steps together take at the most."""
     next: str | None
     """Send it as `cursor` for the next step; null: all is done."""
 

@@ -10,7 +10,15 @@ from comporta.domain.delivery import DeliveryState
 from comporta.domain.event import Headers
 from comporta.fleet.plan import Plan
 from comporta.ledger.admin import ApiKey
-from comporta.ledger.port import AttemptRow, DeliveryRow, EventDetail, EventRow
+from comporta.ledger.port import (
+    AttemptRow,
+    DeliveryRow,
+    EventDetail,
+    EventRow,
+    FleetChange,
+    Matches,
+    Operation,
+)
 from comporta.operating.names import Names
 from comporta.state.port import Rejected, WorkerRow
 from comporta.urls import masked_url, webhook_url
@@ -175,6 +183,38 @@ def attempt(row: AttemptRow) -> shapes.Attempt:
         status=row.status,
         error=row.error,
         response=row.response.decode(errors="replace"),
+    )
+
+
+def matches(found: Matches) -> shapes.Matches:
+    """What a change in bulk would take."""
+    return shapes.Matches(
+        count=found.count,
+        bodiless=found.bodiless,
+        first_at=moment_or_none(found.first_at_ms),
+        last_at=moment_or_none(found.last_at_ms),
+    )
+
+
+def operation(one: Operation) -> shapes.Operation:
+    """An operation on record."""
+    return shapes.Operation(
+        id=one.id,
+        at=moment(one.at_ms),
+        who=one.who,
+        what=one.what,
+        which=one.which,
+        count=one.count,
+    )
+
+
+def fleet_change(one: FleetChange) -> shapes.FleetChange:
+    """A version of the fleet."""
+    return shapes.FleetChange(
+        version=one.version,
+        at=moment(one.changed_at_ms),
+        who=one.changed_by,
+        summary=one.summary,
     )
 
 

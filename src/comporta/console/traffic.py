@@ -174,7 +174,7 @@ class DeliveryOperations:
         return shapes.Attempts(items=[told.attempt(row) for row in rows])
 
     async def _delivery(self, id: str) -> DeliveryRow:  # noqa: A002
-        which = DeliveryFilter(delivery_id=needed("dlv", id), limit=1)
+        which = DeliveryFilter(delivery_ids=(needed("dlv", id),), limit=1)
         rows = await self._ledger.deliveries(which)
         if not rows:
             raise NotFoundError(_("There is no delivery {id}.").format(id=id))

@@ -101,6 +101,8 @@ def connect(path: Path, *, durable: bool = True, page_bytes: int = 4096) -> apsw
 def _set_up(connection: apsw.Connection, *, durable: bool, page_bytes: int) -> None:
     for pragma in (
         f"page_size={page_bytes}",
+        # Only before a file has its first page; one without it uses free pages again.
+        "auto_vacuum=INCREMENTAL",
         "journal_mode=WAL",
         f"synchronous={'FULL' if durable else 'NORMAL'}",
         "wal_autocheckpoint=0",

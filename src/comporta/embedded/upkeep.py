@@ -1,4 +1,4 @@
-"""Checkpoints and other slow work on a SQLite file, away from the writers.
+"""Checkpoints, giving space back, and other slow work on a SQLite file, away from the writers.
 
 SQLite's checkpoint, not its commit, makes the tail of latencies: so it has a thread and a
 connection of its own, in one process at a time (whoever holds the upkeep lock). Most of the copying
@@ -17,11 +17,20 @@ from comporta.embedded.gate import Gate, gate_of
 from comporta.embedded.rows import one
 
 PERIOD_S = 0.25
+INCREMENTAL = 2
+"""What SQLite calls an `auto_vacuum` that is done in steps."""
 WAL_BYTES_MAX = 64 * 1024 * 1024
 """Beyond this the WAL is copied into the file and starts anew; a long reader can make it larger.
 Seldom, for a page that changes often is copied once; and the WAL is never cut, for writing over old
 blocks is synced without the file system's journal.
 """
+SPARE_BYTES = 4 * 1024 * 1024
+SPARE_PART = 8
+"""Free pages that are kept for what comes next: so many bytes, and this part of the file."""
+GIVE_BACK_BYTES = 256 * 1024
+"""Given back in one step, while writers wait."""
+GIVE_BACK_STEPS = 8
+"""In each `PERIOD_S`."""
 READER_PATIENCE_MS = 50
 """How long writers may wait for a reader that keeps the WAL from starting anew."""
 
@@ -50,6 +59,7 @@ class Upkeep:
         self._chore = chore
         self._durable = durable
         self._active = active
+        self._page_bytes = 4096
         self._frames_max = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{path.name} upkeep", daemon=True)
@@ -91,7 +101,8 @@ class Upkeep:
         self._drop(connection)
         fresh = connect(self._path, durable=self._durable)
         fresh.set_busy_timeout(READER_PATIENCE_MS)
-        self._frames_max = WAL_BYTES_MAX // int(one(fresh, "PRAGMA page_size")[0])
+        self._page_bytes = int(one(fresh, "PRAGMA page_size")[0])
+        self._frames_max = WAL_BYTES_MAX // self._page_bytes
         return fresh
 
     def _drop(self, connection: apsw.Connection | None) -> None:
@@ -101,6 +112,9 @@ class Upkeep:
     def _step(self, connection: apsw.Connection, gate: Gate) -> None:
         if self._chore is not None:
             self._chore(connection, gate)
+        if self._give_back(connection, gate):
+            # The file itself shrinks when what was moved is copied into it.
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         frames, _copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
         if frames <= self._frames_max:
             return
@@ -111,3 +125,30 @@ class Upkeep:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
             except apsw.BusyError:
                 return
+
+    def _give_back(self, connection: apsw.Connection, gate: Gate) -> bool:
+        """Cut free pages off the end of the file, if there are many; whether that is done now."""
+        for step in range(GIVE_BACK_STEPS):
+            if not _surplus_pages(connection):
+                return step > 0
+            pages = GIVE_BACK_BYTES // self._page_bytes
+            with gate.turn():
+                connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        return False
+
+
+def _surplus_pages(connection: apsw.Connection) -> int:
+    """How many pages could be given back; 0 for a file that cannot give any back."""
+    free = int(one(connection, "PRAGMA freelist_count")[0])
+    page_bytes = int(one(connection, "PRAGMA page_size")[0])
+    if free * page_bytes <= SPARE_BYTES or not gives_back(connection):
+        return 0
+    spare = max(
+        SPARE_BYTES // page_bytes, int(one(connection, "PRAGMA page_count")[0]) // SPARE_PART
+    )
+    return max(0, free - spare)
+
+
+def gives_back(connection: apsw.Connection) -> bool:
+    """Whether the file was made such that it can shrink."""
+    return bool(one(connection, "PRAGMA auto_vacuum")[0] == INCREMENTAL)

@@ -5,7 +5,8 @@ Three readers meet here: dispatch (claim, record, refill, settle), the fleet's s
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from enum import StrEnum
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,6 +14,8 @@ from comporta.domain.classes import EventClass
 from comporta.domain.delivery import Delivery, DeliveryState, Outcome
 from comporta.domain.event import Headers, Record
 from comporta.domain.fleet import Fleet
+from comporta.domain.pace import Pace
+from comporta.ledger.keeping import Keeping
 
 
 class LaneKey(msgspec.Struct, frozen=True, order=True):
@@ -118,8 +121,8 @@ class EventDetail(msgspec.Struct, frozen=True):
     body: bytes | None
 
 
-class DeliveryFilter(msgspec.Struct, frozen=True):
-    """Which deliveries a person asks for. None: any.
+class DeliveryFilter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which deliveries a person asks for. None, or nothing: any.
 
     Lists are newest first, and `before_id` pages; changes go oldest first, and `after_id` pages.
     """
@@ -127,12 +130,41 @@ class DeliveryFilter(msgspec.Struct, frozen=True):
     state: DeliveryState | None = None
     destination_id: str | None = None
     instance_id: str | None = None
+    event_type: str | None = None
+    route_id: str | None = None
     event_id: int | None = None
-    delivery_id: int | None = None
+    delivery_ids: tuple[int, ...] = ()
     since_ms: int | None = None
+    """Made at or after this moment."""
+    until_ms: int | None = None
+    """Made before this moment."""
+    reason: str | None = None
+    """A part of the reason, upper or lower case: why it failed last, or why it was given up."""
     before_id: int | None = None
     after_id: int | None = None
     limit: int = 50
+
+
+class Bulk(StrEnum):
+    """What people do to many deliveries at once."""
+
+    REDRIVE = "redrive"
+    """Put dead letters back."""
+    REPLAY = "replay"
+    """Make new deliveries for delivered ones."""
+    DISCARD = "discard"
+    """Give up what is open or dead."""
+
+
+class Matches(msgspec.Struct, frozen=True):
+    """What a change in bulk would take."""
+
+    count: int
+    bodiless: int
+    """More that match, but whose bodies retention has taken: they stay as they are."""
+    first_at_ms: int = 0
+    """When the earliest of their events was accepted, Unix milliseconds; 0: there are none."""
+    last_at_ms: int = 0
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -140,6 +172,29 @@ class Step(msgspec.Struct, frozen=True):
 
     done: int
     last_id: int
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """What somebody did to deliveries: one record, however many steps it took."""
+
+    at_ms: int
+    who: str
+    what: str
+    which: dict[str, Any]
+    """The filter, with what else was asked for; everything that was not is left out."""
+    count: int = 0
+    """How many deliveries it took so far."""
+    id: int = 0
+    """Its number, once it is kept."""
+
+
+class FleetChange(msgspec.Struct, frozen=True):
+    """A version of the fleet: who made it, when, and what changed."""
+
+    version: int
+    changed_at_ms: int
+    changed_by: str
+    summary: str
 
 
 class DeliveryRow(msgspec.Struct, frozen=True):
@@ -195,6 +250,11 @@ class Ledger(Protocol):
 
     async def close(self) -> None:
         """Finish what was asked, then stop."""
+        ...
+
+    @property
+    def keeping(self) -> Keeping:
+        """What retention needs of it."""
         ...
 
     # The fleet
@@ -269,13 +329,6 @@ class Ledger(Protocol):
         """
         ...
 
-    async def prune(self, before_ms: int, events_max: int) -> int:
-        """Forget at most `events_max` finished events accepted before `before_ms`; how many went.
-
-        An event with a delivery still open, or dead, stays.
-        """
-        ...
-
     # People
 
     async def events(self, which: EventFilter) -> list[EventRow]:
@@ -298,20 +351,68 @@ class Ledger(Protocol):
         """How many deliveries match (`limit` and `before_id` aside)."""
         ...
 
-    async def redrive(self, which: DeliveryFilter, now_ms: int) -> Step:
-        """Put matching dead letters back, at most `which.limit`, with a new retry schedule."""
+    async def matches(self, what: Bulk, which: DeliveryFilter) -> Matches:
+        """What a change in bulk would take now (`limit` and the pages aside)."""
+        ...
+
+    async def redrive(self, which: DeliveryFilter, now_ms: int, operation_id: int = 0) -> Step:
+        """Put matching dead letters back, at most `which.limit`, with a new retry schedule.
+
+        They go through the bulk lane beside their lane (`domain.partitioning`).
+
+        Args:
+            which: dead letters.
+            now_ms: Unix milliseconds.
+            operation_id: from `note`; what is done is counted there, in the same transaction.
+        """
         ...
 
     async def replay(
-        self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
+        self,
+        which: DeliveryFilter,
+        now_ms: int,
+        destination_id: str | None = None,
+        pace: Pace | None = None,
+        operation_id: int = 0,
     ) -> Step:
         """Make new deliveries for matching delivered ones, at most `which.limit`, oldest first.
+
+        They go through the bulk lane beside the old one's lane.
 
         Args:
             which: deliveries whose state is `delivered` (or any, if asked for by `event_id`).
             now_ms: Unix milliseconds.
             destination_id: send them there instead of to where they went.
+            pace: when each may go out; None: at once.
+            operation_id: as for `redrive`.
         """
+        ...
+
+    async def discard(
+        self, which: DeliveryFilter, now_ms: int, reason: str, operation_id: int = 0
+    ) -> Step:
+        """Give up matching deliveries that are open or dead, at most `which.limit`.
+
+        An attempt that is under way may still succeed: then the delivery is delivered after all.
+
+        Args:
+            which: deliveries; by its `state` only pending, scheduled or dead ones.
+            now_ms: Unix milliseconds.
+            reason: kept with each.
+            operation_id: as for `redrive`.
+        """
+        ...
+
+    async def note(self, operation: Operation) -> int:
+        """Keep a record of an operation; its number, for the steps that follow."""
+        ...
+
+    async def operations(self, before_id: int | None, limit: int) -> list[Operation]:
+        """Operations, newest first, below number `before_id`."""
+        ...
+
+    async def fleet_changes(self, before_version: int | None, limit: int) -> list[FleetChange]:
+        """Versions of the fleet, newest first, below `before_version`."""
         ...
 
     async def totals(self) -> LedgerTotals:

@@ -16,6 +16,7 @@ import msgspec
 from comporta.domain.dedupe import DEFAULT_WINDOW_S
 from comporta.domain.delivery import Delivery, Outcome
 from comporta.domain.fleet import Fleet
+from comporta.domain.pace import Pace
 from comporta.embedded.connection import BROKEN, check_library, connect, unavailable
 from comporta.embedded.group_commit import GroupCommit
 from comporta.embedded.migrations import migrate
@@ -24,24 +25,31 @@ from comporta.embedded.rows import every, one, transaction
 from comporta.embedded.upkeep import Upkeep
 from comporta.errors import ConflictError
 from comporta.i18n import _
+from comporta.ledger import sqlite_bulk as bulk
 from comporta.ledger import sqlite_dispatch as work
 from comporta.ledger import sqlite_questions as questions
+from comporta.ledger.keeping import Keeping
 from comporta.ledger.port import (
     AttemptRow,
+    Bulk,
     Claim,
     DeliveryFilter,
     DeliveryRow,
     EventDetail,
     EventFilter,
     EventRow,
+    FleetChange,
     LaneKey,
     LedgerTotals,
+    Matches,
     NewEvent,
+    Operation,
     Recorded,
     Step,
 )
 from comporta.ledger.sql import blocks
 from comporta.ledger.sqlite_admin import SqliteAdmin
+from comporta.ledger.sqlite_keeping import SqliteKeeping
 
 SQL = blocks("sqlite")
 JOBS_A_GROUP = 32
@@ -106,6 +114,7 @@ class SqliteLedger:
         self._upkeep = Upkeep(path, active=upkeep)
         self.admin = SqliteAdmin(self._reader.run, self._write)
         """What the admin API keeps."""
+        self._keeping = SqliteKeeping(self._reader, self._write)
 
     async def open(self) -> None:
         """See the port."""
@@ -129,6 +138,11 @@ class SqliteLedger:
         self, job: Callable[Concatenate[apsw.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         return cast("T", await self._writer.submit(lambda c: job(c, *args, **kwargs)))
+
+    @property
+    def keeping(self) -> Keeping:
+        """See the port."""
+        return self._keeping
 
     # The fleet
 
@@ -174,10 +188,6 @@ class SqliteLedger:
         """See the port."""
         return await self._reader.run(_nudges, after)
 
-    async def prune(self, before_ms: int, events_max: int) -> int:
-        """See the port."""
-        return await self._write(questions.prune, before_ms, events_max)
-
     # People
 
     async def events(self, which: EventFilter) -> list[EventRow]:
@@ -200,15 +210,45 @@ class SqliteLedger:
         """See the port."""
         return await self._reader.run(questions.count, which)
 
-    async def redrive(self, which: DeliveryFilter, now_ms: int) -> Step:
+    async def matches(self, what: Bulk, which: DeliveryFilter) -> Matches:
         """See the port."""
-        return await self._write(questions.redrive, which, now_ms)
+        return await self._reader.run(bulk.matches, what, which)
+
+    async def redrive(self, which: DeliveryFilter, now_ms: int, operation_id: int = 0) -> Step:
+        """See the port."""
+        chosen = await self._reader.run(bulk.chosen, Bulk.REDRIVE, which)
+        return await self._write(bulk.redrive, chosen, now_ms, operation_id)
 
     async def replay(
-        self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
+        self,
+        which: DeliveryFilter,
+        now_ms: int,
+        destination_id: str | None = None,
+        pace: Pace | None = None,
+        operation_id: int = 0,
     ) -> Step:
         """See the port."""
-        return await self._write(questions.replay, which, now_ms, destination_id)
+        chosen = await self._reader.run(bulk.chosen, Bulk.REPLAY, which)
+        return await self._write(bulk.replay, chosen, now_ms, destination_id, pace, operation_id)
+
+    async def discard(
+        self, which: DeliveryFilter, now_ms: int, reason: str, operation_id: int = 0
+    ) -> Step:
+        """See the port."""
+        chosen = await self._reader.run(bulk.chosen, Bulk.DISCARD, which)
+        return await self._write(bulk.discard, chosen, now_ms, reason, operation_id)
+
+    async def note(self, operation: Operation) -> int:
+        """See the port."""
+        return await self._write(bulk.note, operation)
+
+    async def operations(self, before_id: int | None, limit: int) -> list[Operation]:
+        """See the port."""
+        return await self._reader.run(bulk.operations, before_id, limit)
+
+    async def fleet_changes(self, before_version: int | None, limit: int) -> list[FleetChange]:
+        """See the port."""
+        return await self._reader.run(bulk.fleet_changes, before_version, limit)
 
     async def totals(self) -> LedgerTotals:
         """See the port."""

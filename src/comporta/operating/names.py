@@ -7,7 +7,7 @@ from comporta.errors import NotFoundError
 from comporta.fleet.named import find
 from comporta.i18n import _
 
-_ID = re.compile(r"(ins|dst)_[0-9a-z]{10}")
+_ID = re.compile(r"(ins|dst|rte)_[0-9a-z]{10}")
 
 
 class Names:
@@ -17,6 +17,7 @@ class Names:
         self._fleet = fleet
         self._instances = {one.id: one.name for one in fleet.instances}
         self._destinations = {one.id: one.name for one in fleet.destinations}
+        self._routes = {one.id: one.name for one in fleet.routes}
         self._sources = {
             source.id: f"{one.name}/{source.name}"
             for one in fleet.instances
@@ -30,6 +31,10 @@ class Names:
     def destination(self, destination_id: str) -> str:
         """The name behind a destination's id."""
         return self._destinations.get(destination_id, destination_id)
+
+    def route(self, route_id: str) -> str:
+        """The name behind a route's id."""
+        return self._routes.get(route_id, route_id)
 
     def source(self, source_id: str) -> str:
         """`instance/source` behind a source's id."""
@@ -54,6 +59,16 @@ class Names:
         if name is None or (name not in self._destinations.values() and _ID.fullmatch(name)):
             return name
         return find("destination", name, self._fleet.destinations).id
+
+    def route_id(self, name: str | None) -> str | None:
+        """The id of a named route; None for None. An id is taken as it is.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        if name is None or (name not in self._routes.values() and _ID.fullmatch(name)):
+            return name
+        return find("route", name, self._fleet.routes).id
 
     def target_id(self, name: str | None) -> str | None:
         """The id of a destination to deliver to, which must be in the fleet; None for None.

@@ -125,6 +125,10 @@ class State(Protocol):
         """Add to the ring of refused requests and keep the newest `keep`."""
         ...
 
+    async def forget_rejected(self, before_ms: int) -> None:
+        """Forget what was refused before a moment (Unix ms)."""
+        ...
+
     async def rejected(self, limit: int, before_id: int | None = None) -> list[Rejected]:
         """The newest refused requests."""
         ...

@@ -49,6 +49,7 @@ INSERT INTO rejected (at_ms, status, reason, method, path, peer, source_id, head
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _KEEP = "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?"
+_FORGET_REJECTED = "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected WHERE at_ms < ?)"
 _REJECTED = """
 SELECT at_ms, status, reason, method, path, peer, source_id, headers, body_bytes, id FROM rejected
 WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2
@@ -232,6 +233,15 @@ class SqliteState:
             with self._gate.turn(), transaction(connection):
                 connection.executemany(_REJECT, [_rejected_row(row) for row in rows])
                 connection.execute(_KEEP, (keep,))
+
+        await self._store.run(step)
+
+    async def forget_rejected(self, before_ms: int) -> None:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> None:
+            with self._gate.turn(), transaction(connection):
+                connection.execute(_FORGET_REJECTED, (before_ms,))
 
         await self._store.run(step)
 

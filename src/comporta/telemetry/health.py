@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from comporta.domain.growth import Growth
 from comporta.i18n import translate
 from comporta.ledger.port import LedgerTotals
 from comporta.log.port import LogHealth
@@ -18,6 +19,9 @@ Translate = Callable[[str], str]
 
 LAG_DEGRADED = 10_000
 """Entries; more than this in the log means that dispatch does not keep up."""
+DAYS_LEFT_WARN = 7.0
+DAYS_LEFT_MIN = 1.0
+"""Until the disk is full; see `comporta doctor`."""
 
 
 class HealthInputs(msgspec.Struct, frozen=True):
@@ -40,6 +44,7 @@ class HealthInputs(msgspec.Struct, frozen=True):
     lag: int | None = None
     totals: LedgerTotals | None = None
     workers: tuple[WorkerRow, ...] | None = None
+    growth: Growth | None = None
     paused_destinations: tuple[str, ...] = ()
     """Names."""
     deferred_destinations: dict[str, str] = {}
@@ -79,6 +84,14 @@ class HealthReport(msgspec.Struct, frozen=True):
     dead: int | None
     oldest_pending_age_s: float | None
     """Of the oldest delivery that is still open; 0 if there is none."""
+    stored_bytes: int | None
+    """By the stores' files, at the last sample."""
+    growth_bytes_a_day: float | None
+    """None also while too little is known."""
+    free_bytes: int | None
+    """On their disk, at the last sample."""
+    days_left: float | None
+    """Until the disk is full at the present rate; None also if that is not in sight."""
     workers: tuple[WorkerHealth, ...] | None
 
 
@@ -103,7 +116,7 @@ def report(inputs: HealthInputs, language: str = "en") -> HealthReport:
 
     broken = [inputs.log.error] if inputs.log.error else []
     worries = _worries(inputs, tell)
-    totals = inputs.totals
+    totals, growth = inputs.totals, inputs.growth
     return HealthReport(
         status="down" if broken else "degraded" if worries else "ok",
         version=inputs.version,
@@ -115,6 +128,10 @@ def report(inputs: HealthInputs, language: str = "en") -> HealthReport:
         scheduled=totals.scheduled if totals else None,
         dead=totals.dead if totals else None,
         oldest_pending_age_s=_oldest_age_s(inputs),
+        stored_bytes=growth.stored_bytes if growth else None,
+        growth_bytes_a_day=growth.bytes_a_day if growth else None,
+        free_bytes=growth.free_bytes if growth else None,
+        days_left=growth.days_left if growth else None,
         workers=_workers(inputs),
     )
 
@@ -142,6 +159,10 @@ def as_text(report: HealthReport, language: str = "en") -> str:
         (_("scheduled"), _known(report.scheduled, unknown)),
         (_("dead letters"), _known(report.dead, unknown)),
         (_("oldest pending, s"), _known(report.oldest_pending_age_s, unknown)),
+        (_("stored, MiB"), _known(_mib(report.stored_bytes), unknown)),
+        (_("growth a day, MiB"), _known(_mib(report.growth_bytes_a_day), _("not enough yet"))),
+        (_("free, MiB"), _known(_mib(report.free_bytes), unknown)),
+        (_("days left"), _known(report.days_left, _days_left_unknown(report, _))),
         (_("workers"), _known(None if report.workers is None else len(report.workers), unknown)),
     ]
     width = max(len(name) for name, _value in rows)
@@ -190,6 +211,10 @@ def _worries(inputs: HealthInputs, _: Translate) -> list[str]:
         text = _("{lag} events wait to be dispatched: more arrive than are taken over.")
         worries.append(text.format(lag=inputs.lag))
     worries += _worker_worries(inputs, _)
+    days_left = inputs.growth.days_left if inputs.growth else None
+    if days_left is not None and days_left < DAYS_LEFT_WARN:
+        text = _("The disk will be full in {days} days at the present rate. See `comporta doctor`.")
+        worries.append(text.format(days=f"{days_left:.1f}"))
     if inputs.paused_destinations:
         text = _("Paused destinations: {names}. See `comporta destination list`.")
         worries.append(text.format(names=", ".join(inputs.paused_destinations)))
@@ -231,6 +256,14 @@ def _oldest_age_s(inputs: HealthInputs) -> float | None:
         return None
     oldest = inputs.totals.oldest_open_at_ms
     return 0.0 if oldest is None else _seconds(oldest, inputs.now_ms)
+
+
+def _days_left_unknown(report: HealthReport, _: Translate) -> str:
+    return _("not enough yet") if report.growth_bytes_a_day is None else _("no end in sight")
+
+
+def _mib(size: float | None) -> float | None:
+    return None if size is None else size / 1024**2
 
 
 def _seconds(from_ms: int, to_ms: int) -> float:

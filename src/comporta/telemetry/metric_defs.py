@@ -177,6 +177,22 @@ DESTINATIONS_DEFERRED = MetricDef(
     Kind.READING,
     "Destinations whose circuit breaker is not closed: their deliveries wait.",
 )
+STORED_BYTES = MetricDef(
+    "comporta_stored_bytes", Kind.READING, "Bytes that the stores' files take, at the last sample."
+)
+STORED_GROWTH_BYTES = MetricDef(
+    "comporta_stored_growth_bytes",
+    Kind.READING,
+    "Bytes by which the stores' files grow in a day; left out until it is known.",
+)
+DISK_FREE_BYTES = MetricDef(
+    "comporta_disk_free_bytes", Kind.READING, "Room on the stores' disk, at the last sample."
+)
+DISK_LEFT_SECONDS = MetricDef(
+    "comporta_disk_left_seconds",
+    Kind.READING,
+    "Until the disk is full at the present rate; left out while that is not in sight.",
+)
 
 METRICS: tuple[MetricDef, ...] = (
     EVENTS_ACCEPTED,
@@ -201,4 +217,8 @@ METRICS: tuple[MetricDef, ...] = (
     OLDEST_OPEN_AGE_SECONDS,
     WORKERS,
     DESTINATIONS_DEFERRED,
+    STORED_BYTES,
+    STORED_GROWTH_BYTES,
+    DISK_FREE_BYTES,
+    DISK_LEFT_SECONDS,
 )

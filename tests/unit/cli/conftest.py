@@ -13,16 +13,22 @@ from comporta.cli.run import run
 from comporta.domain.breaker import Breaker
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.fleet import Destination, Fleet, Instance, Route, Source, SourceKind, Token
+from comporta.domain.growth import Sample
+from comporta.domain.pace import Pace
 from comporta.fleet.service import FleetService
 from comporta.ledger.admin import ApiKey, Scope
 from comporta.ledger.port import (
     AttemptRow,
+    Bulk,
     DeliveryFilter,
     DeliveryRow,
     EventDetail,
     EventFilter,
     EventRow,
+    FleetChange,
     LedgerTotals,
+    Matches,
+    Operation,
     Step,
 )
 from comporta.log.port import LogHealth
@@ -35,11 +41,24 @@ DELIVERY = 12_345_678_909_999
 AT_MS = 1_795_500_000_000
 
 
+class FakeKeeping:
+    def __init__(self) -> None:
+        self.found: list[Sample] = []
+        self.shrinks = True
+
+    async def samples(self) -> list[Sample]:
+        return self.found
+
+    async def gives_back(self) -> bool:
+        return self.shrinks
+
+
 class FakeLedger:
     """Answers from lists, and remembers what it was asked for."""
 
     def __init__(self) -> None:
         self.now_fleet = fleet()
+        self.keeping = FakeKeeping()
         self.rows: list[EventRow] = [self.event_row()]
         self.owed: list[DeliveryRow] = [self.delivery_row()]
         self.tries: list[AttemptRow] = [
@@ -51,6 +70,11 @@ class FakeLedger:
         self.failure: BaseException | None = None
         self.dead = 0
         self.steps: list[DeliveryFilter] = []
+        self.bodiless = 0
+        self.span_ms = 60_000
+        self.paces: list[Pace | None] = []
+        self.noted: list[Operation] = []
+        self.changes = [FleetChange(3, AT_MS, "cli:ana", "added crm")]
 
     async def fleet(self) -> Fleet:
         return self.now_fleet
@@ -91,18 +115,47 @@ class FakeLedger:
         self._note(which)
         return self.dead
 
-    async def redrive(self, which: DeliveryFilter, now_ms: int) -> Step:
+    async def matches(self, what: Bulk, which: DeliveryFilter) -> Matches:
+        self._note((what, which))
+        return Matches(self.dead, self.bodiless, AT_MS, AT_MS + self.span_ms)
+
+    async def redrive(self, which: DeliveryFilter, now_ms: int, operation_id: int = 0) -> Step:
         assert now_ms > 0
+        assert operation_id == len(self.noted), "a step without a record"
         self.steps.append(which)
         taken = min(which.limit, self.dead)
         self.dead -= taken
         return Step(taken, (which.after_id or 0) + taken)
 
     async def replay(
-        self, which: DeliveryFilter, now_ms: int, destination_id: str | None = None
+        self,
+        which: DeliveryFilter,
+        now_ms: int,
+        destination_id: str | None = None,
+        pace: Pace | None = None,
+        operation_id: int = 0,
     ) -> Step:
         self.asked.append(destination_id)
-        return await self.redrive(which, now_ms)
+        self.paces.append(pace)
+        return await self.redrive(which, now_ms, operation_id)
+
+    async def discard(
+        self, which: DeliveryFilter, now_ms: int, reason: str, operation_id: int = 0
+    ) -> Step:
+        self.asked.append(reason)
+        return await self.redrive(which, now_ms, operation_id)
+
+    async def note(self, operation: Operation) -> int:
+        self.noted.append(operation)
+        return len(self.noted)
+
+    async def operations(self, before_id: int | None, limit: int) -> list[Operation]:
+        assert before_id is None
+        return self.noted[::-1][:limit]
+
+    async def fleet_changes(self, before_version: int | None, limit: int) -> list[FleetChange]:
+        assert before_version is None
+        return self.changes[:limit]
 
     async def totals(self) -> LedgerTotals:
         return LedgerTotals(pending=1, scheduled=2, dead=self.dead, oldest_open_at_ms=None)

@@ -9,6 +9,7 @@ import pytest
 
 from comporta.cli import checks
 from comporta.domain.breaker import CLOSED, tripped
+from comporta.domain.growth import Sample
 from comporta.errors import SchemaTooNewError
 from comporta.ledger.port import LedgerTotals
 from comporta.state.port import WorkerRow
@@ -119,3 +120,33 @@ def test_each_check_turns_exactly_at_its_limit(
     finding: Callable[[], checks.Finding], level: str
 ) -> None:
     assert finding().level == level
+
+
+@pytest.mark.parametrize(
+    ("free_days", "level", "code"), [(7.1, "ok", 0), (6.9, "warn", 0), (0.9, "error", 1)]
+)
+def test_a_disk_that_will_be_full_soon_is_told_before_it_is(
+    comporta: Any, stores: Any, free_days: float, level: str, code: int
+) -> None:
+    grown = 1024**3
+    stores.ledger.keeping.found = [
+        Sample(0, 0, 9 * grown),
+        Sample(24 * HOUR_MS, grown, int(free_days * grown)),
+    ]
+    ran = comporta("doctor", "--json")
+    assert (level_of(ran.data, "growth"), ran.code) == (level, code)
+    (found,) = (one["found"] for one in ran.data if one["check"] == "growth")
+    assert "1024 MiB more a day" in found
+    assert f"{free_days} days" in found
+
+
+def test_before_an_hour_has_passed_the_growth_is_not_known(comporta: Any, stores: Any) -> None:
+    stores.ledger.keeping.found = [Sample(0, 0, 1), Sample(HOUR_MS - 1, 10**9, 1)]
+    ran = comporta("doctor", "--json")
+    assert level_of(ran.data, "growth") == "ok"
+    assert "not enough yet" in comporta("doctor").out
+
+
+def test_a_ledger_that_cannot_shrink_is_told(comporta: Any, stores: Any) -> None:
+    stores.ledger.keeping.shrinks = False
+    assert level_of(comporta("doctor", "--json").data, "space") == "warn"

@@ -19,6 +19,8 @@ COMMANDS = {
     "dead": ["dead"],
     "redrive": ["redrive", "--all"],
     "replay": ["replay", "--all"],
+    "discard": ["discard", "--all"],
+    "audit": ["audit"],
     "rejected": ["rejected"],
     "doctor": ["doctor"],
     "api-key create": ["api-key", "create", "ci"],

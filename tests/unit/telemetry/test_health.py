@@ -1,9 +1,11 @@
 import json
+import re
 from typing import Any
 
 import msgspec
 import pytest
 
+from comporta.domain.growth import Growth
 from comporta.ledger.port import LedgerTotals
 from comporta.log.port import LogHealth
 from comporta.state.port import WorkerRow
@@ -89,7 +91,7 @@ def test_what_could_not_be_found_out_is_null_for_machines_and_unknown_for_people
     decoded = json.loads(health.as_json(report))
     assert decoded["lag"] is decoded["pending"] is decoded["workers"] is None
     assert decoded["oldest_pending_age_s"] is None
-    assert health.as_text(report).count("unknown") == 6
+    assert health.as_text(report).count("unknown") == 8
 
 
 def test_no_open_delivery_has_the_age_nought() -> None:
@@ -122,3 +124,24 @@ def test_the_text_begins_with_the_verdict_and_names_the_problems() -> None:
 )
 def test_people_get_text_and_machines_get_json(accept: str, text: bool) -> None:
     assert health.wants_text(accept) is text
+
+
+def test_growth_is_told_and_a_disk_that_lasts_less_than_a_week_is_a_worry() -> None:
+    for days, worried in ((7.0, False), (6.9, True)):
+        grown = changed(growth=Growth(5 << 20, 9 << 20, float(1 << 20), days))
+        report = health.report(grown)
+        assert (report.status == "degraded") is worried
+        assert any("full in 6.9 days" in problem for problem in report.problems) is worried
+        assert (report.stored_bytes, report.free_bytes) == (5 << 20, 9 << 20)
+        assert (report.growth_bytes_a_day, report.days_left) == (1 << 20, days)
+    text = health.as_text(health.report(grown))
+    assert re.search(r"stored, MiB +5.0", text)
+    assert re.search(r"growth a day, MiB +1.0", text)
+
+
+def test_growth_that_is_not_known_yet_is_not_guessed() -> None:
+    text = health.as_text(health.report(changed(growth=Growth(5 << 20, 9 << 20))))
+    assert text.count("not enough yet") == 2
+    shrinking = changed(growth=Growth(5 << 20, 9 << 20, -1.0))
+    assert "no end in sight" in health.as_text(health.report(shrinking))
+    assert health.report(shrinking).status == health.report(WELL).status

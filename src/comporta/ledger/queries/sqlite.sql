@@ -101,9 +101,6 @@ SELECT id, partition, destination_id, lane FROM nudges WHERE id > ? ORDER BY id 
 -- name: nudge
 INSERT INTO nudges (partition, destination_id, lane, nudged_at_ms) VALUES (?, ?, ?, ?);
 
--- name: forget_nudges
-DELETE FROM nudges WHERE nudged_at_ms < ?;
-
 -- name: events
 SELECT e.id, e.accepted_at_ms, e.instance_id, e.source_id, e.event_type, e.account_id, e.subject,
        e.verified, e.body_bytes, e.duplicate_of,
@@ -129,8 +126,32 @@ SELECT delivery_id, number, started_at_ms, duration_ms, status, error, response
 FROM attempts WHERE delivery_id = ? ORDER BY number;
 
 -- name: put_back
-UPDATE deliveries SET state = 'pending', attempts = 0, due_at_ms = 0, settled_at_ms = ?, reason = ''
-WHERE id = ?;
+UPDATE deliveries SET state = 'pending', lane = ?, attempts = 0, tried_at_ms = 0, due_at_ms = 0,
+                      settled_at_ms = 0, reason = ''
+WHERE id = ? AND state = 'dead';
+
+-- name: give_up
+UPDATE deliveries SET state = 'discarded', due_at_ms = 0, settled_at_ms = ?, reason = ?
+WHERE id = ? AND state IN ('pending', 'scheduled', 'dead');
+
+-- name: add_replay
+INSERT INTO deliveries (id, event_id, route_id, destination_id, partition, lane, state,
+                        attempts, due_at_ms, settled_at_ms, reason, replay)
+SELECT ?, event_id, ?, ?, ?, ?, ?, 0, ?, 0, '', 1 FROM bodies WHERE event_id = ?;
+
+-- name: note
+INSERT INTO operations (at_ms, who, what, which, count) VALUES (?, ?, ?, ?, ?) RETURNING id;
+
+-- name: count_on
+UPDATE operations SET count = count + ? WHERE id = ?;
+
+-- name: operations
+SELECT at_ms, who, what, which, count, id FROM operations
+WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2;
+
+-- name: fleet_changes
+SELECT version, changed_at_ms, changed_by, summary FROM fleets
+WHERE ?1 IS NULL OR version < ?1 ORDER BY version DESC LIMIT ?2;
 
 -- name: keep_last_id
 UPDATE partitions SET last_id = max(last_id, ?) WHERE partition = ?;
@@ -141,21 +162,3 @@ FROM deliveries INDEXED BY deliveries_open WHERE state IN ('pending', 'scheduled
 
 -- name: dead_total
 SELECT count(*) FROM deliveries WHERE state = 'dead';
-
--- name: old_events
-SELECT id FROM events e WHERE id < ?
-  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.id
-                  AND d.state IN ('pending', 'scheduled', 'dead'))
-ORDER BY id LIMIT ?;
-
--- name: forget_attempts
-DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?);
-
--- name: forget_deliveries
-DELETE FROM deliveries WHERE event_id = ?;
-
--- name: forget_body
-DELETE FROM bodies WHERE event_id = ?;
-
--- name: forget_event
-DELETE FROM events WHERE id = ?;
