@@ -21,8 +21,8 @@ from tests.support.records import record
 
 from comporta.domain.delivery import Delivery, DeliveryState
 from comporta.domain.growth import SAMPLES_MAX, Sample
-from comporta.ledger.keeping import Kept, Measure
-from comporta.ledger.port import Bulk, DeliveryFilter, EventFilter, Ledger, Target
+from comporta.ledger.keeping import OPERATIONS_MAX, Kept, Measure
+from comporta.ledger.port import Bulk, DeliveryFilter, EventFilter, Ledger, Operation, Target
 from comporta.ledger.retention import DAY_MS, SPAN_MS, Limit, Limits, Retention
 
 LONG = Limit(3650)
@@ -297,6 +297,34 @@ class LedgerKeepingSuite(LedgerStage):
                 event = await ledger.event(row.event_id)
                 assert event is not None
                 assert event.body is not None
+
+        self.play(folder, story)
+
+    def test_nudges_of_yesterday_are_forgotten_and_those_of_today_are_not(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            events = [new_event(1, lane=1), new_event(2, lane=2)]
+            made = (await self.put(ledger, *events)).deliveries
+            for one, at_ms in ((made[0], NOW_MS), (made[1], NOW_MS + 1)):
+                which = DeliveryFilter(delivery_ids=(one.id,))
+                await ledger.discard(which, at_ms, "no")
+            await ledger.keeping.tidy(NOW_MS + DAY_MS + 1)
+            _last, lanes = await ledger.nudges(0)
+            assert [key.lane for key in lanes] == [2]
+
+        self.play(folder, story)
+
+    def test_the_record_of_operations_is_long_and_not_endless(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            note = Operation(NOW_MS, "cli:ana", "redrive", {})
+            for start in range(0, OPERATIONS_MAX + 3, 500):
+                count = min(500, OPERATIONS_MAX + 3 - start)
+                await asyncio.gather(*[ledger.note(note) for _ in range(count)])
+            await ledger.keeping.tidy(NOW_MS)
+            kept = await ledger.operations(None, OPERATIONS_MAX * 2)
+            assert len(kept) == OPERATIONS_MAX
+            assert kept[0].id == OPERATIONS_MAX + 3
 
         self.play(folder, story)
 

@@ -60,6 +60,16 @@ class StateSuite:
         leases = await state.acquire(name, PARTITIONS, wanted, LEASE_S, now_ms)
         return {lease.partition: lease.token for lease in leases}
 
+    def test_what_was_refused_before_a_moment_is_forgotten(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            await state.reject([refusal(n) for n in (1, 2, 3)], 10)
+            await state.forget_rejected(NOW_MS + 1)
+            assert len(await state.rejected(10)) == 3
+            await state.forget_rejected(NOW_MS + 3)
+            assert [one.at_ms for one in await state.rejected(10)] == [NOW_MS + 3]
+
+        self.play(folder, story)
+
     def test_a_partition_has_one_owner(self, folder: Path) -> None:
         async def story(state: State) -> None:
             mine = await self.take(state, "a", 5)

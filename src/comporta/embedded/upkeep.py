@@ -60,6 +60,7 @@ class Upkeep:
         self._durable = durable
         self._active = active
         self._page_bytes = 4096
+        self._giving = False
         self._frames_max = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{path.name} upkeep", daemon=True)
@@ -128,25 +129,28 @@ class Upkeep:
 
     def _give_back(self, connection: apsw.Connection, gate: Gate) -> bool:
         """Cut free pages off the end of the file, if there are many; whether that is done now."""
-        for step in range(GIVE_BACK_STEPS):
-            if not _surplus_pages(connection):
-                return step > 0
-            pages = GIVE_BACK_BYTES // self._page_bytes
+        for _step in range(GIVE_BACK_STEPS):
+            surplus = _surplus(connection)
+            # It begins at twice what stays, so that it does not begin again all the time.
+            if surplus <= (0 if self._giving else 1):
+                done, self._giving = self._giving, False
+                return done
+            self._giving = True
             with gate.turn():
+                pages = GIVE_BACK_BYTES // self._page_bytes
                 connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
         return False
 
 
-def _surplus_pages(connection: apsw.Connection) -> int:
-    """How many pages could be given back; 0 for a file that cannot give any back."""
-    free = int(one(connection, "PRAGMA freelist_count")[0])
-    page_bytes = int(one(connection, "PRAGMA page_size")[0])
-    if free * page_bytes <= SPARE_BYTES or not gives_back(connection):
+def _surplus(connection: apsw.Connection) -> float:
+    """Free pages beyond what stays for the next writes, as a part of that: 1 is twice as many."""
+    if not gives_back(connection):
         return 0
-    spare = max(
-        SPARE_BYTES // page_bytes, int(one(connection, "PRAGMA page_count")[0]) // SPARE_PART
+    page_bytes, pages, free = (
+        int(one(connection, f"PRAGMA {name}")[0])
+        for name in ("page_size", "page_count", "freelist_count")
     )
-    return max(0, free - spare)
+    return free / max(SPARE_BYTES // page_bytes, pages // SPARE_PART) - 1
 
 
 def gives_back(connection: apsw.Connection) -> bool:

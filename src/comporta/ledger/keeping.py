@@ -11,6 +11,9 @@ import msgspec
 
 from comporta.domain.growth import Sample
 
+OPERATIONS_MAX = 10_000
+"""Records of operations that are kept, the newest; then they are forgotten, by the hour."""
+
 
 class Kept(StrEnum):
     """What has a limit of its own."""
@@ -101,7 +104,10 @@ class Keeping(Protocol):
         ...
 
     async def tidy(self, now_ms: int) -> None:
-        """Forget a little of what has done its duty: nudges of yesterday, very old operations."""
+        """Forget a little of what has done its duty.
+
+        That is nudges of yesterday, and operations beyond `OPERATIONS_MAX`.
+        """
         ...
 
     async def gives_back(self) -> bool:

@@ -25,9 +25,12 @@ SETTLE_MS = 86_400_000
 TALLY_ROWS = 2_000
 STEP_MS = 4.0
 """What one step may take, while nobody else can write; the number of rows follows it."""
-ROWS_MAX = 500
+ROWS_MAX = 200
 RESTS = 4
-"""After each step it rests for so many times as long as the step took."""
+REST_S_MIN = 0.02
+"""After each step it rests for so many times as long as the step took, and at least so long: at most
+10,000 rows a second go, and the disk is not kept busy.
+"""
 ROUND_MS = 3_600_000
 """Once in this time what was passed over, for it was open or dead, is looked at again."""
 MIB = 1024 * 1024
@@ -122,7 +125,7 @@ class Retention:
             more, self._after[kind] = step.more, step.last_id or self._after[kind]
             self._rows[kind] = _next_rows(rows, step)
             if more:
-                await self._sleep(step.took_ms * RESTS / 1000)
+                await self._sleep(max(step.took_ms * RESTS / 1000, REST_S_MIN))
 
     # Dead letters
 

@@ -14,12 +14,11 @@ from comporta.domain.ids import first_at, millis_of
 from comporta.embedded.reader import Reader
 from comporta.embedded.rows import every, one
 from comporta.embedded.upkeep import gives_back
-from comporta.ledger.keeping import Counted, Kept, Measure, Pruned
+from comporta.ledger.keeping import OPERATIONS_MAX, Counted, Kept, Measure, Pruned
 from comporta.ledger.sql import blocks
 
 SQL = blocks("sqlite_keeping")
 NUDGES_KEPT_MS = 86_400_000
-OPERATIONS_KEPT = 10_000
 TIDY_ROWS = 500
 _FORGET = {
     Kept.BODIES: ("forget_body",),
@@ -96,7 +95,7 @@ class SqliteKeeping:
     async def tidy(self, now_ms: int) -> None:
         """See the port."""
         await self._write(_do, "forget_nudges", (now_ms - NUDGES_KEPT_MS, TIDY_ROWS))
-        await self._write(_do, "forget_operations", (OPERATIONS_KEPT, TIDY_ROWS))
+        await self._write(_do, "forget_operations", (OPERATIONS_MAX, TIDY_ROWS))
 
     async def gives_back(self) -> bool:
         """See the port."""
