@@ -21,6 +21,7 @@ import apsw
 from tests.bench.figures import LedgerRow
 from tests.bench.servers import ROOT
 
+from comporta.domain.dedupe import DEFAULT_WINDOW_S
 from comporta.domain.delivery import AttemptResult, Delivery, DeliveryState, Outcome, Verdict
 from comporta.domain.event import Record
 from comporta.embedded.connection import connect
@@ -30,8 +31,10 @@ from comporta.embedded.upkeep import WAL_BYTES_MAX
 from comporta.ledger import sqlite_dispatch as work
 from comporta.ledger.port import NewEvent, Target
 from comporta.ledger.sqlite import PAGE_BYTES
+from comporta.ledger.sqlite_recording import Recorder
 
 RECORDED, SETTLED = 256, 100
+FILLED = 4096
 PARTITIONS = 16
 TOKENS = dict.fromkeys(range(PARTITIONS), 1)
 TARGETS = (Target("rou_3k8f2m9x1q", "dst_7h2k9d4n0v"),)
@@ -92,18 +95,19 @@ class _Stage:
         self._offset = itertools.count(1)
         self._now_ms = STARTED_AT_MS
         self._frames = 0
+        self._recorder = Recorder(DEFAULT_WINDOW_S)
 
     def fill(self, events: int, *, settled: bool = True) -> None:
         """Store so many; with `settled` False, they stay open, one in each conversation in turn."""
         self._connection.execute("PRAGMA synchronous=OFF")
-        step_ms = HOUR_MS * 0.8 / (events / RECORDED)
-        for begin in range(0, events, RECORDED):
-            size = min(RECORDED, events - begin)
+        step_ms = HOUR_MS * 0.8 / (events / FILLED)
+        for begin in range(0, events, FILLED):
+            size = min(FILLED, events - begin)
             numbers = None if settled else range(begin, begin + size)
             found = self._record(self._events(size, (b"{}",), numbers))
             if settled:
-                self._settle(found)
-            self._checkpoint(PAGE_BYTES)
+                self._settle(found, FILLED)
+            self._checkpoint(WAL_BYTES_MAX)
             self._now_ms += int(step_ms)
         self._connection.execute("PRAGMA synchronous=FULL")
 
@@ -166,11 +170,11 @@ class _Stage:
 
     def _record(self, events: list[NewEvent]) -> Sequence[Delivery]:
         with transaction(self._connection):
-            return work.record(self._connection, TOKENS, events, self._now_ms).deliveries
+            return self._recorder.record(self._connection, TOKENS, events, self._now_ms).deliveries
 
-    def _settle(self, deliveries: Sequence[Delivery]) -> None:
-        for begin in range(0, len(deliveries), SETTLED):
-            batch = deliveries[begin : begin + SETTLED]
+    def _settle(self, deliveries: Sequence[Delivery], size: int = SETTLED) -> None:
+        for begin in range(0, len(deliveries), size):
+            batch = deliveries[begin : begin + size]
             outcomes = [_outcome(delivery, self._now_ms) for delivery in batch]
             with transaction(self._connection):
                 work.settle(self._connection, TOKENS, outcomes, self._now_ms)
