@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from tests.bench import e2e, ingest, soak
-from tests.bench.figures import Results, aims
+from tests.bench import e2e, ingest, ledger, soak
+from tests.bench.figures import Results, aims, growth
 from tests.bench.servers import contestants
 
 SOAK_RATE = 2000.0
@@ -51,7 +51,11 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="one short round, to see that it works"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--only", choices=["ingest", "e2e"], help="measure one half")
+    parser.add_argument(
+        "--only",
+        choices=["ingest", "e2e", "ledger"],
+        help="measure one part; what the ledger costs with a million events is measured only so",
+    )
     parser.add_argument(
         "--soak", type=int, metavar="EVENTS", help="watch the memory over so many events instead"
     )
@@ -72,6 +76,8 @@ def _soak(events: int, folder: Path, console: Console) -> None:
 def _measure(options: argparse.Namespace, folder: Path, say: ingest.Say) -> Results:
     rounds, seconds, long_s = (1, 1.0, 1.0) if options.quick else (3, 3.0, 10.0)
     results = Results()
+    if options.only == "ledger":
+        return Results(ledger=tuple(ledger.measure(folder, say, quick=options.quick)))
     if options.only != "e2e":
         if not shutil.which("redis-server"):
             say("redis-server is not installed: FastAPI with Redis is left out")
@@ -88,7 +94,12 @@ def _measure(options: argparse.Namespace, folder: Path, say: ingest.Say) -> Resu
 
 def _show(results: Results) -> None:
     console = Console(width=max(100, Console().width))
-    for table in (_ingest_table(results), _rate_table(results), _end_to_end_table(results)):
+    for table in (
+        _ingest_table(results),
+        _rate_table(results),
+        _end_to_end_table(results),
+        _ledger_table(results),
+    ):
         if table.row_count:
             console.print(table)
     if results.ingest:
@@ -156,6 +167,21 @@ def _end_to_end_table(results: Results) -> Table:
             f"{row.ack_p99_ms:.1f}",
             f"{row.lag_p99_ms:,.0f}",
             f"{row.memory_mb:.0f}",
+        )
+    return table
+
+
+def _ledger_table(results: Results) -> Table:
+    columns = ("before", "record µs", "settle µs", "together µs", "growth", "WAL bytes")
+    table = _table("The ledger's CPU an event", *columns)
+    for row in results.ledger:
+        table.add_row(
+            row.state,
+            f"{row.record_us:.1f}",
+            f"{row.settle_us:.1f}",
+            f"{row.whole_us:.1f}",
+            f"{growth(row, results.ledger[0]):+.0%}",
+            f"{row.wal_bytes:,.0f}",
         )
     return table
 

@@ -5,6 +5,7 @@ from statistics import median
 import msgspec
 
 KEPT, NEW = "kept-alive", "new"
+GROWTH_MAX = 0.1
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -59,12 +60,28 @@ class EndToEndRow(msgspec.Struct, frozen=True):
     memory_mb: float
 
 
+class LedgerRow(msgspec.Struct, frozen=True):
+    """What an event costs the ledger in one state of it: CPU microseconds, and bytes of its WAL."""
+
+    state: str
+    """What was stored before, and what waited."""
+    record_us: float
+    settle_us: float
+    wal_bytes: float
+
+    @property
+    def whole_us(self) -> float:
+        """Of recording and settling one event, microseconds."""
+        return self.record_us + self.settle_us
+
+
 class Results(msgspec.Struct, frozen=True):
     """Everything that one run has measured."""
 
     ingest: tuple[IngestRow, ...] = ()
     rates: tuple[RateRow, ...] = ()
     end_to_end: tuple[EndToEndRow, ...] = ()
+    ledger: tuple[LedgerRow, ...] = ()
 
 
 class Aim(msgspec.Struct, frozen=True):
@@ -91,7 +108,12 @@ def medians(server: str, connections: str, rounds: list[Round]) -> IngestRow:
 
 def aims(results: Results) -> list[Aim]:
     """The aims that this run can tell something about."""
-    return [*_ingest_aims(results), *_rate_aims(results), *_end_to_end_aims(results)]
+    return [
+        *_ingest_aims(results),
+        *_rate_aims(results),
+        *_end_to_end_aims(results),
+        *_ledger_aims(results),
+    ]
 
 
 def _ratio(what: str, part: float, whole: float, wanted: float) -> Aim:
@@ -137,3 +159,20 @@ def _end_to_end_aims(results: Results) -> list[Aim]:
             found.append(Aim(f"{name}: sustained", f"{row.rate:,.0f}/s", rate, enough))
             found.append(_below(f"{name}: delivery lag p99", row.lag_p99_ms, 1000))
     return found
+
+
+def growth(row: LedgerRow, first: LedgerRow) -> float:
+    """By how much of the first one's an event costs more, 0.1 for a tenth."""
+    return row.whole_us / first.whole_us - 1
+
+
+def _ledger_aims(results: Results) -> list[Aim]:
+    return [
+        Aim(
+            f"ledger's cost an event, {row.state}",
+            f"≤ +{GROWTH_MAX:.0%}",
+            f"{growth(row, results.ledger[0]):+.0%}",
+            growth(row, results.ledger[0]) <= GROWTH_MAX,
+        )
+        for row in results.ledger[1:]
+    ]

@@ -11,6 +11,7 @@ from tests.bench.figures import (
     NEW,
     EndToEndRow,
     IngestRow,
+    LedgerRow,
     RateRow,
     Results,
     Round,
@@ -35,6 +36,20 @@ def ingest(comporta_kept: float, comporta_new: float, p99_ms: float) -> Results:
         row("comporta", NEW, comporta_new),
     )
     return Results(ingest=rows)
+
+
+def quick(*options: str) -> Results:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--quick", "--json", *options],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return msgspec.convert(json.loads(done.stdout)["results"], Results)
 
 
 END_TO_END = EndToEndRow(1, 2000.0, 20_000, 20_000, 0, 0, 0, 2000.0, 1950.0, 5.0, 80.0, 70.0)
@@ -85,18 +100,22 @@ def test_bodies_are_valid_and_never_repeat() -> None:
     assert all(template.count(MARKER) == 1 for template in templates())
 
 
+def test_an_event_may_cost_the_ledger_a_tenth_more_and_no_more() -> None:
+    rows = [LedgerRow("", us / 2, us / 2, 9000.0) for us in (50, 55, 55.1)]
+    assert [aim.met for aim in aims(Results(ledger=tuple(rows)))] == [True, False]
+
+
+def test_a_quick_bench_of_the_ledger_tells_cpu_and_bytes_of_every_state() -> None:
+    (rows,) = [quick("--only", "ledger").ledger]
+    assert len(rows) == 4
+    for row in rows:
+        assert row.record_us > 0
+        assert row.settle_us > 0
+        assert row.wal_bytes > 3000  # a body at least
+
+
 def test_a_quick_bench_measures_every_server_without_errors() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "--quick", "--json"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    results = msgspec.convert(json.loads(done.stdout)["results"], Results)
+    results = quick()
     assert {row.server for row in results.ingest} >= {"empty", "comporta", "sqlite"}
     assert all(row.errors == 0 and row.per_s > 0 for row in results.ingest)
     (whole,) = results.end_to_end

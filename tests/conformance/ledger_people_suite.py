@@ -23,6 +23,7 @@ from tests.support.records import record
 
 from comporta.domain.delivery import Delivery, DeliveryState
 from comporta.domain.fleet import Destination, Fleet
+from comporta.domain.ids import first_at
 from comporta.domain.pace import Pace, Speed
 from comporta.domain.partitioning import bulk_lane
 from comporta.errors import ConflictError
@@ -31,6 +32,7 @@ from comporta.ledger.port import (
     Bulk,
     DeliveryFilter,
     EventFilter,
+    EventRow,
     FleetChange,
     LaneKey,
     Ledger,
@@ -40,6 +42,19 @@ from comporta.ledger.port import (
 )
 
 BULK_KEY = LaneKey(0, "dst_crm", bulk_lane(LANE))
+
+
+def matching(rows: list[EventRow], which: EventFilter) -> list[EventRow]:
+    """Those of the rows, newest first, that are asked for."""
+    since_id = 0 if which.since_ms is None else first_at(which.since_ms)
+    found = [
+        row
+        for row in rows
+        if row.id >= since_id
+        and (which.before_id is None or row.id < which.before_id)
+        and which.instance_id in {None, row.instance_id}
+    ]
+    return found[: which.limit]
 
 
 class LedgerPeopleSuite(LedgerStage):
@@ -288,6 +303,34 @@ class LedgerPeopleSuite(LedgerStage):
             assert await which(since_ms=NOW_MS + 3) == [4, 3]
             assert await which(instance_id="nobody") == []
             assert await ledger.event(1) is None
+
+        self.play(folder, story)
+
+    def test_a_conversation_is_found_whole_however_far_apart_its_events_are(
+        self, folder: Path
+    ) -> None:
+        seconds = (0, 1, 40, 41, 3_600, 90_000, 90_001, 2_000_000)
+
+        async def story(ledger: Ledger) -> None:
+            for number, after_s in enumerate(seconds, 1):
+                pair = [record(body=b"%d" % n, subject=f"conversation:{n}") for n in (7, 77)]
+                events = [new_event(number * 2 + n, one) for n, one in enumerate(pair)]
+                await self.put(ledger, *events, now_ms=NOW_MS + after_s * 1000)
+            rows = [r for r in await ledger.events(EventFilter()) if r.subject == "conversation:7"]
+            assert len(rows) == len(seconds)
+            for asked in (
+                {},
+                {"limit": 3},
+                {"since_ms": NOW_MS + 41_000},
+                {"before_id": rows[2].id},
+                {"before_id": rows[0].id, "since_ms": NOW_MS + 1_000, "limit": 5},
+                {"since_ms": NOW_MS + 3_000_000_000},
+                {"before_id": rows[-1].id},
+                {"instance_id": "nobody"},
+            ):
+                which = EventFilter(conversation_id=7, **asked)  # type: ignore[arg-type]
+                found = await ledger.events(which)
+                assert found == matching(rows, which), asked
 
         self.play(folder, story)
 

@@ -1,5 +1,7 @@
 """What every ledger must do for dispatch, whatever database is behind it."""
 
+import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,51 @@ class LedgerSuite(LedgerStage):
             assert (first.deliveries, second.deliveries) == (1, 0)
 
         self.play(folder, story)
+
+    def test_a_repeat_is_known_to_every_later_owner_and_after_a_restart(self, folder: Path) -> None:
+        first, second = (record(body=body) for body in (b"1", b"2"))
+
+        async def run() -> list[int]:
+            async with self.opened(folder) as mine:
+                await mine.claim(0, 1)
+                await self.put(mine, new_event(1, first), token=1)
+                async with self.opened(folder) as other:
+                    await other.claim(0, 2)
+                    theirs = await self.put(
+                        other, new_event(2, second), new_event(3, first), token=2
+                    )
+                await mine.claim(0, 3)
+                again = await self.put(mine, new_event(4, first), new_event(5, second), token=3)
+            async with self.opened(folder) as restarted:
+                await restarted.claim(0, 4)
+                late = await self.put(
+                    restarted, new_event(6, second), new_event(7, first), new_event(8), token=4
+                )
+            return [one.duplicates for one in (theirs, again, late)]
+
+        assert asyncio.run(run()) == [1, 2, 2]
+
+    @pytest.mark.parametrize("restarts", [False, True])
+    def test_a_repeat_does_not_make_the_window_longer(self, folder: Path, restarts: bool) -> None:
+        times = [NOW_MS + int(WINDOW_S * 1000 * part) for part in (0, 0.6, 1.2)]
+
+        async def run() -> list[int]:
+            found = []
+            async with AsyncExitStack() as stack:
+                ledger = await stack.enter_async_context(self.opened(folder))
+                for number, at_ms in enumerate(times, 1):
+                    if restarts:
+                        await stack.aclose()
+                        ledger = await stack.enter_async_context(self.opened(folder))
+                    token = number if restarts else 1
+                    await ledger.claim(0, token)
+                    recorded = await self.put(
+                        ledger, new_event(number, record()), now_ms=at_ms, token=token
+                    )
+                    found.append(recorded.duplicates)
+            return found
+
+        assert asyncio.run(run()) == [0, 1, 0]
 
     # Outcomes
 

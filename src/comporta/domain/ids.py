@@ -55,6 +55,11 @@ def millis_of(number: int) -> int:
     return (number >> _LOW_BITS) + EPOCH_MS
 
 
+def partition_of(number: int) -> int:
+    """The partition that an event or delivery id was made in."""
+    return number >> _COUNTER_BITS & PARTITIONS_MAX - 1
+
+
 def first_at(at_ms: int) -> int:
     """The smallest id that can be made at or after `at_ms` (Unix milliseconds, any number)."""
     return min(max(0, at_ms - EPOCH_MS), _MILLIS_MAX) << _LOW_BITS

@@ -50,6 +50,7 @@ from comporta.ledger.port import (
 from comporta.ledger.sql import blocks
 from comporta.ledger.sqlite_admin import SqliteAdmin
 from comporta.ledger.sqlite_keeping import SqliteKeeping
+from comporta.ledger.sqlite_recording import Recorder
 
 SQL = blocks("sqlite")
 JOBS_A_GROUP = 32
@@ -106,7 +107,7 @@ class SqliteLedger:
         upkeep: bool = True,
     ) -> None:
         self._path = path
-        self._window_s = window_s
+        self._recorder = Recorder(window_s)
         self._writer: GroupCommit[Job] = GroupCommit(
             path, lambda: _Session(path), group_max=JOBS_A_GROUP, observe=observe
         )
@@ -168,7 +169,7 @@ class SqliteLedger:
         self, tokens: Mapping[int, int], events: Sequence[NewEvent], now_ms: int
     ) -> Recorded:
         """See the port."""
-        return await self._write(work.record, tokens, events, now_ms, self._window_s)
+        return await self._write(self._recorder.record, tokens, events, now_ms)
 
     async def refill(self, lanes: Mapping[LaneKey, int], each_max: int) -> list[Delivery]:
         """See the port."""

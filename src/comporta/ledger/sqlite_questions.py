@@ -33,7 +33,7 @@ def events(connection: apsw.Connection, which: EventFilter) -> list[EventRow]:
     conversation = which.conversation_id
     rows = every(
         connection,
-        SQL["events"],
+        SQL["events" if conversation is None else "events_of_subject"],
         {
             "instance_id": which.instance_id,
             "event_type": which.event_type,

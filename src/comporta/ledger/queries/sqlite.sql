@@ -29,14 +29,14 @@ FROM deliveries d
 WHERE d.partition = ? AND d.state IN ('pending', 'scheduled')
 GROUP BY d.destination_id, d.lane;
 
--- name: seen
-SELECT max(event_id) FROM seen WHERE bucket IN (?, ?) AND key = ?;
+-- name: keys
+SELECT keys FROM events WHERE id = ?;
 
--- name: see
-INSERT OR REPLACE INTO seen (bucket, key, event_id) VALUES (?, ?, ?);
-
--- name: forget_seen
-DELETE FROM seen WHERE (bucket, key) IN (SELECT bucket, key FROM seen WHERE bucket < ? LIMIT ?);
+-- name: known_keys
+SELECT id, keys FROM events
+WHERE id >= max(:since_id, coalesce(
+        (SELECT id FROM events WHERE id >= :since_id ORDER BY id DESC LIMIT 1 OFFSET :others), 0))
+  AND keys != x'';
 
 -- name: source_accounts
 SELECT source_id, account_id FROM source_accounts;
@@ -47,8 +47,8 @@ ON CONFLICT (source_id) DO UPDATE SET account_id = excluded.account_id;
 
 -- name: add_event
 INSERT INTO events (id, accepted_at_ms, instance_id, source_id, event_type, account_id, subject,
-                    verified, headers, body_bytes, duplicate_of)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                    verified, headers, body_bytes, duplicate_of, keys)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_body
 INSERT INTO bodies (event_id, body) VALUES (?, ?);
@@ -108,7 +108,24 @@ SELECT e.id, e.accepted_at_ms, e.instance_id, e.source_id, e.event_type, e.accou
 FROM events e
 WHERE (:instance_id IS NULL OR e.instance_id = :instance_id)
   AND (:event_type IS NULL OR e.event_type = :event_type)
-  AND (:subject IS NULL OR e.subject = :subject)
+  AND e.id >= coalesce(:since_id, 0)
+  AND (:before_id IS NULL OR e.id < :before_id)
+ORDER BY e.id DESC LIMIT :limit;
+
+-- name: events_of_subject
+WITH RECURSIVE parts (part) AS (
+  SELECT max(id) >> 37 FROM events WHERE :before_id IS NULL OR id < :before_id
+  UNION ALL
+  SELECT (SELECT max(id) FROM events WHERE id < part << 37) >> 37 FROM parts
+  WHERE part << 37 > coalesce(:since_id, 0)
+)
+SELECT e.id, e.accepted_at_ms, e.instance_id, e.source_id, e.event_type, e.account_id, e.subject,
+       e.verified, e.body_bytes, e.duplicate_of,
+       (SELECT count(*) FROM deliveries d WHERE d.event_id = e.id)
+FROM parts CROSS JOIN events e INDEXED BY events_by_subject
+WHERE e.id >> 37 = part AND e.subject = :subject AND e.subject != ''
+  AND (:instance_id IS NULL OR e.instance_id = :instance_id)
+  AND (:event_type IS NULL OR e.event_type = :event_type)
   AND e.id >= coalesce(:since_id, 0)
   AND (:before_id IS NULL OR e.id < :before_id)
 ORDER BY e.id DESC LIMIT :limit;

@@ -18,3 +18,14 @@ CREATE TABLE operations (
 
 -- The highest bit of a lane's number marks the lanes of redrives and replays from now on.
 UPDATE deliveries SET lane = lane & ~(1 << 62) WHERE state IN ('pending', 'scheduled');
+
+-- What repeats are known by, 16 bytes each; a repeat has those only that were new. They stand with
+-- the event, at the end of the table, and are looked for in memory (comporta.ledger.repeats): keys
+-- are random, and an index of them, written and synced, would cost an event more than all the rest.
+ALTER TABLE events ADD COLUMN keys BLOB NOT NULL DEFAULT x'';
+DROP TABLE seen;
+
+-- A new event goes to a part of the index that is half a minute long (2^37 of an id), however many
+-- events are stored. Asking for a subject looks into each part.
+DROP INDEX events_by_subject;
+CREATE INDEX events_by_subject ON events (id >> 37, subject) WHERE subject != '';
