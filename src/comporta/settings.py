@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     signature_tolerance_s: Annotated[int, Field(ge=1, le=86_400)] = 300
     """How many seconds old, or ahead, a signature may be."""
     dedupe_window_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
-    """For how many seconds a repeated event is known as a repeat."""
+    """For how many seconds a repeated event is known as a repeat; 0: nothing is."""
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 7
     """After how many days finished events are forgotten; dead letters stay."""
     rejected_max: Annotated[int, Field(ge=0, le=100_000)] = 1000
