@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     signature_tolerance_s: Annotated[int, Field(ge=1, le=86_400)] = 300
     """How many seconds old, or ahead, a signature may be."""
     dedupe_window_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
-    """For how many seconds a repeated event is known as a repeat."""
+    """For how many seconds a repeated event is known as a repeat; 0: nothing is."""
     keep_bodies_days: Days = 7
     """For how many days bodies of finished events are kept."""
     keep_bodies_mib: Mebibytes = 0

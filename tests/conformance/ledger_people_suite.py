@@ -328,7 +328,7 @@ class LedgerPeopleSuite(LedgerStage):
                 {"before_id": rows[-1].id},
                 {"instance_id": "nobody"},
             ):
-                which = EventFilter(conversation_id=7, **asked)  # type: ignore[arg-type]
+                which = EventFilter(conversation_id=7, **asked)
                 found = await ledger.events(which)
                 assert found == matching(rows, which), asked
 

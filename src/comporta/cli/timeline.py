@@ -56,7 +56,7 @@ def _in_words(event: Row, detail: EventDetail, stories: list[Row]) -> str:
 
 def _no_deliveries(event: Row) -> str:
     if event["duplicate_of"]:
-        return _("No delivery: it repeats {event}.").format(event=event["duplicate_of"])
+        return _("No delivery: duplicate of {event}.").format(event=event["duplicate_of"])
     return _("No delivery: no route matched.")
 
 

@@ -36,7 +36,7 @@ def event_columns() -> tuple[Column, ...]:
         Column("verified", _("VERIFIED")),
         Column("body_bytes", _("BYTES"), right=True),
         Column("deliveries", _("DELIVERIES"), right=True),
-        Column("duplicate_of", _("REPEATS")),
+        Column("duplicate_of", _("DUPLICATE OF")),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import structlog
 
 from comporta.chatwoot.fields import fields_of
+from comporta.chatwoot.meaning import meaning_of
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.outlet import Desk, Outlet
 from comporta.dispatch.partitions import Partitions
@@ -235,7 +236,8 @@ class Dispatcher:
         )
         lane = lane_of(record.instance_id, account_id, record.subject)
         delivery = record.header("x-chatwoot-delivery")
-        keys = keys_of(record.source_id, record.event_type, delivery, record.body)
+        meaning = meaning_of(record.event_type, record.body)
+        keys = keys_of(record.source_id, record.event_type, delivery, meaning)
         return NewEvent(entry.offset, record, account_id, lane, targets, learns, keys)
 
     # Lanes

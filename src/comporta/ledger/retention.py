@@ -28,8 +28,8 @@ STEP_MS = 4.0
 ROWS_MAX = 200
 RESTS = 4
 REST_S_MIN = 0.02
-"""After each step it rests for so many times as long as the step took, and at least so long: at most
-10,000 rows a second go, and the disk is not kept busy.
+"""After each step it rests for so many times as long as the step took, and at least so long: at
+most 10,000 rows a second go, and the disk is not kept busy.
 """
 ROUND_MS = 3_600_000
 """Once in this time what was passed over, for it was open or dead, is looked at again."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from comporta import i18n
 from comporta.cli.following import LOOK_BACK_MS, Follower
 from comporta.cli.run import run
 from comporta.domain import ids
@@ -128,8 +129,19 @@ def test_something_that_is_no_event_id_is_a_usage_error_that_says_where_to_get_o
 def test_an_event_without_deliveries_says_why(comporta: Any, stores: Any) -> None:
     stores.ledger.owed = []
     assert "no route matched" in comporta("event", "show", EVT).out
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "duplicate of"), ("pt_BR", "repetição de")])
+def test_a_repeat_says_of_which_event_in_the_list_and_by_itself(
+    comporta: Any, stores: Any, language: str, said: str
+) -> None:
+    stores.ledger.owed = []
     stores.ledger.rows = [stores.ledger.event_row(duplicate_of=5)]
-    assert f"repeats {ids.show('evt', 5)}" in comporta("event", "show", EVT).out
+    i18n.use(language)
+    first = ids.show("evt", 5)
+    assert f"{said} {first}." in comporta("event", "show", EVT).out
+    heading, line = comporta("events").out.splitlines()
+    assert heading.index(said.upper()) == line.index(first)
 
 
 def test_every_filter_of_deliveries_reaches_the_ledger(comporta: Any, stores: Any) -> None:
