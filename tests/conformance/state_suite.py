@@ -213,8 +213,8 @@ class StateSuite:
                 assert opened.state is BreakerState.OPEN
                 assert await other.breakers() == {"dst": opened}
                 assert await other.trip("dst", NOW_MS + 1, "late") == opened
-                assert not (await other.probe("dst", opened.until_ms - 1))[1]
-                probes = [await who.probe("dst", opened.until_ms) for who in (one, other) * 3]
+                assert not (await other.probe("dst", opened.until_ms - 1, 1.0))[1]
+                probes = [await who.probe("dst", opened.until_ms, 1.0) for who in (one, other) * 3]
                 assert [allowed for _, allowed in probes] == [True] * 3 + [False] * 3
                 assert (await one.breakers())["dst"].state is BreakerState.HALF_OPEN
                 again = await one.probed("dst", opened.until_ms + 5, success=False, reason="x")
@@ -229,11 +229,25 @@ class StateSuite:
     def test_breakers_of_different_destinations_are_apart(self, folder: Path) -> None:
         async def story(state: State) -> None:
             await state.trip("dst_a", NOW_MS, "HTTP 503", hold_s=30.0)
-            assert (await state.probe("dst_b", NOW_MS))[1]
+            assert (await state.probe("dst_b", NOW_MS, 1.0))[1]
             found = await state.breakers()
             assert [(name, one.until_ms) for name, one in found.items()] == [
                 ("dst_a", NOW_MS + 30_000)
             ]
+
+        self.play(folder, story)
+
+    def test_a_rate_goes_on_within_a_burst_after_it_was_slower_or_the_clock_set_back(
+        self, folder: Path
+    ) -> None:
+        async def story(state: State) -> None:
+            slow, fast = Rate(1 / 3600, 1), Rate(10.0, 5)
+            assert (await state.take("dst", slow, 1, NOW_MS)).granted == 1
+            assert (await state.take("dst", fast, 9, NOW_MS)).granted == 0
+            assert (await state.take("dst", fast, 9, NOW_MS + 500)).granted == 5
+            earlier_ms = NOW_MS - 3_600_000
+            assert (await state.take("dst", fast, 9, earlier_ms)).granted == 0
+            assert (await state.take("dst", fast, 9, earlier_ms + 500)).granted == 5
 
         self.play(folder, story)
 

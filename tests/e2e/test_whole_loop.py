@@ -5,54 +5,35 @@ from pathlib import Path
 
 import pytest
 from tests.support.gateway import Gateway, free_port, wait_for
+from tests.support.load import INSTANCES, WHSEC, chatwoots
 
-from comporta.domain.fleet import SourceKind
 from comporta.testing.emulator import simulate
 from comporta.testing.observed import SinkReport
-from comporta.testing.simulation import SimulatedChatwoot, SimulationPlan, SimulationSummary
+from comporta.testing.simulation import SimulationPlan, SimulationSummary
 from comporta.testing.sink import Sink
 from comporta.testing.sink_connection import SinkBehaviour
 
-SECRET = "k3VqWb9ZtR2mXy7LcN5dPs8A"
-WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-KINDS = {"loja-sp": SourceKind.ACCOUNT, "api": SourceKind.API_INBOX, "robo": SourceKind.AGENT_BOT}
 ARRIVE_S = 20.0
 
 
 def fleet(port: int) -> str:
-    sources = "".join(
-        f"""
-[[instance]]
-name = "{name}"
-[[instance.source]]
-name = "fonte"
-kind = "{kind}"
-token = "token-of-the-instance-{name}"
-secrets = ["{SECRET}"]
-"""
-        for name, kind in KINDS.items()
-    )
-    return f"""{sources}
+    return f"""{INSTANCES}
 [[destination]]
 name = "sink"
 url = "http://127.0.0.1:{port}/"
 secret = "{WHSEC}"
 retry = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+classes = {{ "*" = "ordered" }}
 [[route]]
 name = "tudo"
 to = ["sink"]
 """
 
 
-def plan(gateway: Gateway) -> SimulationPlan:
-    urls = {name: f"{gateway.url}/webhook/token-of-the-instance-{name}" for name in KINDS}
-    told = tuple(SimulatedChatwoot(name, kind, urls[name], SECRET) for name, kind in KINDS.items())
-    return SimulationPlan(told, rate_per_s=200, duration_s=3, seed=1)
-
-
 async def loop(gateway: Gateway, sink: Sink) -> tuple[SimulationSummary, SinkReport]:
+    plan = SimulationPlan(chatwoots(gateway), rate_per_s=200, duration_s=3, seed=1)
     async with sink:
-        summary = await simulate(plan(gateway))
+        summary = await simulate(plan)
 
         def arrived() -> bool:
             return sink.report().unique >= summary.accepted

@@ -34,7 +34,7 @@ from comporta.testing.simulation import (
     SimulationSummary,
 )
 from comporta.testing.sink import Sink
-from comporta.testing.sink_connection import SinkBehaviour
+from comporta.testing.sink_connection import Mode, SinkBehaviour
 
 SECRET = "k3VqWb9ZtR2mXy7LcN5dPs8A"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -420,6 +420,42 @@ def test_a_sink_that_hangs_or_cuts_does_not_count_as_having_accepted(
     assert (report.unanswered, report.accepted) == (5, 0)
     assert summary.timeouts == (5 if mode == "hang" else 0)
     assert summary.connection_errors == (5 if mode == "cut" else 0)
+
+
+def answer_to(mode: Mode) -> tuple[bytes, str, SinkReport]:
+    """What a sink of that mode says to a delivery on a plain socket, and how it ends."""
+
+    def visit(url: str) -> tuple[bytes, str]:
+        port = int(url.rsplit(":", 1)[1].strip("/"))
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as raw:
+            raw.sendall(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+            heard, ending = b"", "closed"
+            try:
+                while piece := raw.recv(1000):
+                    heard += piece
+            except TimeoutError:
+                ending = "silent"
+            except ConnectionResetError:
+                ending = "reset"
+            return heard, ending
+
+    (heard, ending), report = with_sink(Sink(behaviour=SinkBehaviour(mode)), visit)
+    return heard, ending, report
+
+
+@pytest.mark.parametrize(
+    ("mode", "told", "ending"),
+    [("half_head", False, "closed"), ("no_body", True, "silent"), ("reset", True, "reset")],
+)
+def test_a_sink_that_lies_begins_a_200_and_does_not_end_it(
+    mode: Mode, told: bool, ending: str
+) -> None:
+    heard, ended, report = answer_to(mode)
+    assert heard.startswith(b"HTTP/1.1 200")
+    assert (b"\r\n\r\n" in heard) is told
+    assert not heard.endswith(b"\r\n\r\nok")
+    assert ended == ending
+    assert (report.accepted, report.unanswered) == ((1, 0) if told else (0, 1))
 
 
 def test_a_delayed_answer_that_nobody_waited_for_is_not_accepted() -> None:

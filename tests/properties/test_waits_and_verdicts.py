@@ -135,6 +135,12 @@ def test_in_an_outage_nothing_is_dead_before_its_whole_schedule_has_passed(  # n
         assert verdict.state is DeliveryState.DEAD
 
 
+def test_a_clock_set_back_in_an_outage_is_no_trouble_where_there_are_no_retries() -> None:
+    result = AttemptResult(STARTED_AT_MS, 5.0, 503)
+    verdict = judge(result, 1, (), 0.5, Climate(outage=True), STARTED_AT_MS + 99_999)
+    assert verdict.state is DeliveryState.DEAD
+
+
 @given(st.integers(1, 12), waits, draws)
 def test_poison_is_dead_once_others_have_passed_since_it_was_first_tried(
     attempts: int, waits_s: tuple[float, ...], draw: float

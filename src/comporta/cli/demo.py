@@ -140,6 +140,8 @@ def _fleet(port: int, sink_url: str, secret: str) -> tuple[tuple[SimulatedChatwo
     blocks.append(
         f'[[destination]]\nname = "sink"\nurl = "{sink_url}"\nsecret = "{secret}"\n'
         f"retry = [1, 1, 2, 2, 4, 4]\n"
+        # Every event shall be seen to arrive, also those whose place a newer one could take.
+        f'classes = {{ "*" = "ordered" }}\n'
         f'[[route]]\nname = "all"\nto = ["sink"]\n'
     )
     return tuple(chatwoots), "\n".join(blocks)

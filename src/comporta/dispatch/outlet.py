@@ -134,7 +134,8 @@ class Outlet:
     def change(self, outbound: Outbound | None) -> None:
         """The fleet says this about the destination now; None: it is no longer in it."""
         self.outbound = outbound
-        self.valve.rate = outbound.destination.rate if outbound else None
+        if outbound is not None:
+            self.valve.change(outbound.destination.rate, outbound.destination.timeout_s)
         wanted = outbound.destination.concurrency if outbound else 0
         total = wanted or self._desk.concurrency
         for_one = outbound.destination.instance_concurrency if outbound else 0

@@ -40,18 +40,31 @@ class Valve:
         now_ms: Callable[[], int],
         news: Callable[[], None],
     ) -> None:
-        self.rate: Rate | None = None
         self.breaker = CLOSED
         self.streak = Streak()
         self.changes = 0
         """How often this worker has changed the breaker: what was read before is old."""
         self._id, self._state, self._tasks = destination_id, state, tasks
         self._now_ms, self._news = now_ms, news
+        self._rate: Rate | None = None
+        self._timeout_s = 0.0
         self._permits = 0
         self._permits_at_ms = 0
         self._probes = 0
         self._asking = False
         self._again_at_ms = 0
+
+    def change(self, rate: Rate | None, timeout_s: float) -> None:
+        """The fleet says this about the destination now.
+
+        Args:
+            rate: None: as fast as it answers.
+            timeout_s: how long an attempt may take, seconds.
+        """
+        if rate != self._rate:
+            # What was granted, and when there is more, was said of the other rate: an hour, maybe.
+            self._permits = self._again_at_ms = 0
+        self._rate, self._timeout_s = rate, timeout_s
 
     @property
     def closed(self) -> bool:
@@ -64,14 +77,14 @@ class Valve:
             return 0
         if not self.closed:
             return self._room_for_probes(now_ms, wanted)
-        if self.rate is None:
+        if self._rate is None:
             return wanted
         if now_ms - self._permits_at_ms > KEEP_MS:
             self._permits = 0
         missing = wanted - self._permits
         if missing > 0 and not self._asking and now_ms >= self._again_at_ms:
             self._asking = True
-            self._tasks.create_task(self._take(self.rate, missing))
+            self._tasks.create_task(self._take(self._rate, missing))
         return min(wanted, self._permits)
 
     def _room_for_probes(self, now_ms: int, wanted: int) -> int:
@@ -85,7 +98,7 @@ class Valve:
         if not self.closed and self._probes:
             self._probes -= 1
             return True
-        if self.rate is not None and self._permits:
+        if self._rate is not None and self._permits:
             self._permits -= 1
         return False
 
@@ -93,7 +106,7 @@ class Valve:
         """When to look again, Unix milliseconds; at most `now_ms` if nothing is waited for."""
         if self.breaker.state is BreakerState.OPEN:
             return max(self.breaker.until_ms, self._again_at_ms)
-        if self.closed and self.rate is None:
+        if self.closed and self._rate is None:
             return now_ms
         return self._again_at_ms
 
@@ -114,8 +127,8 @@ class Valve:
             self._tasks.create_task(self._report(success=False, reason=reason, hold_s=hold_s))
             return
         first = not delivery.attempts and not delivery.tried_at_ms
-        trips = first and self.streak.failure(delivery.lane, delivery.instance_id, now_ms)
-        if trips and self.closed:
+        where = delivery.lane, delivery.instance_id
+        if self.streak.failure(*where, now_ms, first=first) and self.closed:
             # At once in this worker; the others learn of it from the state.
             self._become(Breaker(BreakerState.OPEN, now_ms, now_ms + ASK_AGAIN_MS, reason=reason))
             self._tasks.create_task(self._trip(reason, hold_s))
@@ -155,7 +168,7 @@ class Valve:
     async def _probe(self) -> None:
         now_ms = self._now_ms()
         try:
-            breaker, allowed = await self._state.probe(self._id, now_ms)
+            breaker, allowed = await self._state.probe(self._id, now_ms, self._timeout_s)
         except StoreUnavailableError as error:
             _log.error("breaker.not_asked", destination_id=self._id, error=str(error))
             self._asking, self._again_at_ms = False, now_ms + ASK_AGAIN_MS

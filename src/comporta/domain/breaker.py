@@ -31,8 +31,10 @@ PROBES = 3
 OPEN_S = 5.0
 OPEN_S_MAX = 60.0
 """It is open this long at first, doubling with each failed probe up to the maximum."""
-PROBE_S = 150.0
-"""After this time a probe that nobody reported is taken for lost; longer than any timeout."""
+PROBE_S_MAX = 150.0
+"""For so long a probe that nobody reports may be under way; longer than any timeout."""
+PROBE_MARGIN_S = 5.0
+"""Beyond its timeout; then it is taken for lost, as its worker may be."""
 _REASON_CHARS = 300
 
 
@@ -76,27 +78,34 @@ def tripped(breaker: Breaker, now_ms: int, reason: str, hold_s: float = 0.0) -> 
     )
 
 
-def probing(breaker: Breaker, now_ms: int) -> tuple[Breaker, bool]:
-    """The breaker after somebody asked for a probe, and whether it may go out."""
+def probing(breaker: Breaker, now_ms: int, timeout_s: float) -> tuple[Breaker, bool]:
+    """The breaker after somebody asked for a probe, and whether it may go out.
+
+    Args:
+        breaker: as it was.
+        now_ms: Unix milliseconds.
+        timeout_s: how long the probe may take, seconds.
+    """
     if breaker.state is BreakerState.CLOSED:
         return breaker, True
     # An end far ahead was set before the clock was set back.
-    over = not now_ms < breaker.until_ms <= now_ms + int(PROBE_S * 1000)
+    over = not now_ms < breaker.until_ms <= now_ms + int(PROBE_S_MAX * 1000)
     if breaker.state is BreakerState.OPEN or over:
         if not over:
             return breaker, False
-        return _half_open(breaker, now_ms, 1), True
+        return _half_open(breaker, now_ms, timeout_s, 1), True
     if breaker.probes >= PROBES:
         return breaker, False
-    return _half_open(breaker, now_ms, breaker.probes + 1), True
+    return _half_open(breaker, now_ms, timeout_s, breaker.probes + 1), True
 
 
-def _half_open(breaker: Breaker, now_ms: int, probes: int) -> Breaker:
+def _half_open(breaker: Breaker, now_ms: int, timeout_s: float, probes: int) -> Breaker:
+    lasts_s = min(PROBE_S_MAX, timeout_s + PROBE_MARGIN_S)
     return msgspec.structs.replace(
         breaker,
         state=BreakerState.HALF_OPEN,
         since_ms=breaker.since_ms if breaker.state is BreakerState.HALF_OPEN else now_ms,
-        until_ms=now_ms + int(PROBE_S * 1000),
+        until_ms=now_ms + int(lasts_s * 1000),
         probes=probes,
     )
 
@@ -104,16 +113,23 @@ def _half_open(breaker: Breaker, now_ms: int, probes: int) -> Breaker:
 def probed(
     breaker: Breaker, now_ms: int, *, success: bool, reason: str = "", hold_s: float = 0.0
 ) -> Breaker:
-    """The breaker after a probe came to its end."""
-    return CLOSED if success else tripped(breaker, now_ms, reason, hold_s)
+    """The breaker after a probe came to its end.
+
+    A probe that fails after another one has closed it is late, and no proof: one of them hung until
+    its timeout, say, while the destination came back.
+    """
+    if success or breaker.state is BreakerState.CLOSED:
+        return CLOSED
+    return tripped(breaker, now_ms, reason, hold_s)
 
 
 class Streak:
     """What one worker has seen of one destination: does everything fail there?
 
-    A retry that fails says nothing new, one conversation or one instance may be alone with its
-    trouble, and what has just worked for somebody works. So it takes first attempts, in a row, of
-    several lanes, of more than one instance if more than one has been there lately, and a while.
+    One conversation or one instance may be alone with its trouble, and what has just worked for
+    somebody works. So it takes first attempts, in a row, of several lanes, of more than one instance
+    if more than one has been there lately, and a while. A retry that fails says nothing new, but
+    that it still fails: soon nothing else may be left, since what waits behind it is not tried.
     """
 
     def __init__(self) -> None:
@@ -135,12 +151,12 @@ class Streak:
         self._lanes.clear()
         self._failing.clear()
 
-    def failure(self, lane: int, instance_id: str, now_ms: int) -> bool:
-        """A first attempt failed. True: everything does, the breaker is to open."""
+    def failure(self, lane: int, instance_id: str, now_ms: int, *, first: bool = True) -> bool:
+        """An attempt failed, a `first` one or a retry. True: everything does, it is to open."""
         self._seen_at_ms[instance_id] = now_ms
-        self._failures += 1
         self._failing.add(instance_id)
-        if len(self._lanes) < LANES:
+        self._failures += first
+        if first and len(self._lanes) < LANES:
             self._lanes.add(lane)
         if self._failures < FAILURES or len(self._lanes) < LANES:
             return False

@@ -172,7 +172,7 @@ def _try_again(  # noqa: PLR0913, PLR0917  (what `judge` has at hand)
         # What fails with everything else uses up time, and no attempt.
         if ended_at_ms - tried_at_ms >= sum(patience.waits_s) * 1000:
             return Verdict(DeliveryState.DEAD, reason=reason)
-        attempts = min(attempts, len(patience.waits_s))
+        attempts = min(attempts, max(1, len(patience.waits_s)))
     wait_s = next_wait_s(patience.waits_s, attempts, draw, result.retry_after_s)
     if wait_s is None:
         return Verdict(DeliveryState.DEAD, reason=reason)

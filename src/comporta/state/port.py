@@ -101,7 +101,9 @@ class State(Protocol):
         """Open a breaker, unless it is open; see `comporta.domain.breaker.tripped`."""
         ...
 
-    async def probe(self, destination_id: str, now_ms: int) -> tuple[Breaker, bool]:
+    async def probe(
+        self, destination_id: str, now_ms: int, timeout_s: float
+    ) -> tuple[Breaker, bool]:
         """Ask for a probe; see `comporta.domain.breaker.probing`."""
         ...
 

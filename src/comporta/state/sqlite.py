@@ -61,6 +61,7 @@ _CLOSE_BREAKER = "DELETE FROM breakers WHERE destination_id = ?"
 _RATE = "SELECT tat_ms FROM rates WHERE destination_id = ?"
 _KEEP_RATE = "INSERT OR REPLACE INTO rates (destination_id, tat_ms) VALUES (?, ?)"
 FORGOTTEN_AFTER_LEASES = 20
+FAR_AHEAD_MS = 5_000
 _decode_breaker = msgspec.json.Decoder(Breaker).decode
 
 
@@ -169,13 +170,15 @@ class SqliteState:
         """See the port."""
         return await self._turn(destination_id, lambda b: tripped(b, now_ms, reason, hold_s))
 
-    async def probe(self, destination_id: str, now_ms: int) -> tuple[Breaker, bool]:
+    async def probe(
+        self, destination_id: str, now_ms: int, timeout_s: float
+    ) -> tuple[Breaker, bool]:
         """See the port."""
         allowed = False
 
         def ask(breaker: Breaker) -> Breaker:
             nonlocal allowed
-            breaker, allowed = probing(breaker, now_ms)
+            breaker, allowed = probing(breaker, now_ms, timeout_s)
             return breaker
 
         return await self._turn(destination_id, ask), allowed
@@ -202,8 +205,12 @@ class SqliteState:
         def step(connection: apsw.Connection) -> Grant:
             with self._gate.turn(), transaction(connection):
                 row = one(connection, _RATE, (destination_id,))
-                given = grant(row[0] if row else 0.0, now_ms, rate, wanted)
-                if given.granted:
+                tat_ms = row[0] if row else 0.0
+                given = grant(tat_ms, now_ms, rate, wanted)
+                # One far ahead (the clock was set back, the rate was slower) has to be put right
+                # though nothing is granted, or it would be far ahead for as long. A little ahead
+                # it may be: who asks may have waited for the gate, and have an older `now_ms`.
+                if given.granted or given.tat_ms + FAR_AHEAD_MS < tat_ms:
                     connection.execute(_KEEP_RATE, (destination_id, given.tat_ms))
                 return given
 

@@ -4,6 +4,8 @@ It listens nowhere; `comporta.testing.sink` does.
 """
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -29,15 +31,29 @@ _KEPT = frozenset(
     }
 )
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_PART_OF_ANSWER = {
+    "half_head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "no_body": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+    "reset": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no",
+}
+"""What goes out of an answer that is never finished."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER of no time at all: closing sends RST instead of FIN."""
 
+Mode = Literal["accept", "fail", "hang", "cut", "half_head", "no_body", "reset"]
 OnArrival = Callable[[Arrival], None]
 
 
 class SinkBehaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How deliveries are answered. The default takes all of them at once."""
 
-    mode: Literal["accept", "fail", "hang", "cut"] = "accept"
-    """fail: answer `status`; hang: never answer; cut: drop the connection."""
+    mode: Mode = "accept"
+    """fail: answer `status`; hang: never answer; cut: drop the connection.
+
+    And such as lie, for they have taken the delivery. half_head: drop the connection in the middle
+    of the 200's head; no_body: the whole head of a 200, and never the body that it promises; reset:
+    the same with half of the body, and RST. Where the head went out, the answer counts as given.
+    """
     share: float = 1.0
     """The share of deliveries, at random, that `mode` applies to; the others are accepted."""
     status: int = 503
@@ -211,9 +227,11 @@ class SinkConnection(asyncio.Protocol):
             return
         behaviour = sink.behaviour
         mode = behaviour.mode if sink.misbehaves() else "accept"
-        status = {"accept": 200, "fail": behaviour.status}.get(mode, 0)
-        arrival = self._arrival(path, body, status)
-        if mode == "hang":
+        arrival = self._arrival(path, body, _status_of(mode, behaviour))
+        if mode in _PART_OF_ANSWER:
+            sink.note(arrival)
+            self._lie(mode)
+        elif mode == "hang":
             self._busy = True
             sink.note(arrival)
         elif mode == "cut":
@@ -224,6 +242,17 @@ class SinkConnection(asyncio.Protocol):
             self._timer = self._loop.call_later(behaviour.delay_s, self._finish, behaviour)
         else:
             self._conclude(arrival, behaviour)
+
+    def _lie(self, mode: Mode) -> None:
+        """Begin to say that it was taken, and never end."""
+        self._busy = True
+        self._transport.write(_PART_OF_ANSWER[mode])
+        if mode == "half_head":
+            self._transport.close()
+        elif mode == "reset":
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.drop()
 
     def _arrival(self, path: str, body: bytes, status: int) -> Arrival:
         seen = look(body)
@@ -259,3 +288,10 @@ class SinkConnection(asyncio.Protocol):
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self._transport.write(head.encode() + body)
+
+
+def _status_of(mode: Mode, behaviour: SinkBehaviour) -> int:
+    """What the sender is told, if it can hear it; 0: nothing."""
+    if mode == "fail":
+        return behaviour.status
+    return 0 if mode in {"hang", "cut", "half_head"} else 200

@@ -36,9 +36,9 @@ class PaperState:
         self.breaker = tripped(self.breaker, now_ms, reason, hold_s)
         return self.breaker
 
-    async def probe(self, _id: str, now_ms: int) -> tuple[Breaker, bool]:
+    async def probe(self, _id: str, now_ms: int, timeout_s: float) -> tuple[Breaker, bool]:
         self._ask()
-        self.breaker, allowed = probing(self.breaker, now_ms)
+        self.breaker, allowed = probing(self.breaker, now_ms, timeout_s)
         return self.breaker, allowed
 
     async def probed(
@@ -144,6 +144,35 @@ def test_retries_that_fail_and_receivers_that_drop_do_not_open_it() -> None:
     play(story)
 
 
+def test_when_only_retries_are_left_they_show_that_everything_still_fails() -> None:
+    async def story(house: House) -> None:
+        house.valve.saw(delivery(1), OK, probe=False)
+        await house.fail(20)
+        assert house.valve.closed, "it has just worked"
+        house.now_ms += 3_000
+        again = replace(delivery(1), lane=1, tried_at_ms=NOW_MS)
+        house.valve.saw(again, FAILED, probe=False)
+        assert not house.valve.closed
+
+    play(story)
+
+
+def test_a_probe_that_hung_does_not_open_what_another_has_closed() -> None:
+    async def story(house: House) -> None:
+        await house.fail()
+        house.now_ms = house.valve.again_at_ms(NOW_MS)
+        for _ in range(2):
+            assert await house.room(1) == 1
+            assert house.valve.enter()
+        house.valve.saw(delivery(1), OK, probe=True)
+        await house.settle()
+        house.valve.saw(delivery(2), FAILED, probe=True)
+        await house.settle()
+        assert house.valve.closed
+
+    play(story)
+
+
 def test_what_was_not_sent_says_nothing_and_its_probe_is_still_to_be_made() -> None:
     async def story(house: House) -> None:
         await house.fail()
@@ -187,7 +216,7 @@ def test_what_was_read_before_this_worker_changed_it_is_not_believed() -> None:
 
 def test_a_rate_lets_through_what_it_grants_and_says_when_there_is_more() -> None:
     async def story(house: House) -> None:
-        house.valve.rate = Rate(10.0, 3)
+        house.valve.change(Rate(10.0, 3), 1.0)
         assert await house.room(5) == 3
         for _ in range(3):
             house.valve.enter()
@@ -201,9 +230,24 @@ def test_a_rate_lets_through_what_it_grants_and_says_when_there_is_more() -> Non
     play(story)
 
 
+def test_a_rate_that_was_changed_holds_at_once() -> None:
+    async def story(house: House) -> None:
+        house.valve.change(Rate(1 / 3600, 1), 1.0)
+        assert await house.room(1) == 1
+        house.valve.enter()
+        assert await house.room(1) == 0
+        assert house.valve.again_at_ms(house.now_ms) > NOW_MS + 3_000_000
+        house.valve.change(Rate(10.0, 3), 1.0)
+        assert await house.room(3) == 0
+        house.now_ms += 300
+        assert await house.room(3) == 3
+
+    play(story)
+
+
 def test_calls_that_were_granted_and_not_used_are_given_up_after_a_second() -> None:
     async def story(house: House) -> None:
-        house.valve.rate = Rate(1.0, 3)
+        house.valve.change(Rate(1.0, 3), 1.0)
         assert await house.room(3) == 3
         house.now_ms += 1_001
         assert house.valve.room(house.now_ms, 3) == 0
@@ -213,7 +257,7 @@ def test_calls_that_were_granted_and_not_used_are_given_up_after_a_second() -> N
 
 def test_a_rate_lets_nothing_through_while_the_state_is_away() -> None:
     async def story(house: House) -> None:
-        house.valve.rate = Rate(10.0, 3)
+        house.valve.change(Rate(10.0, 3), 1.0)
         house.state.away = True
         assert await house.room(3) == 0
         assert house.valve.again_at_ms(house.now_ms) == NOW_MS + 500
