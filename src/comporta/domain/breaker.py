@@ -127,9 +127,10 @@ class Streak:
     """What one worker has seen of one destination: does everything fail there?
 
     One conversation or one instance may be alone with its trouble, and what has just worked for
-    somebody works. So it takes first attempts, in a row, of several lanes, of more than one instance
-    if more than one has been there lately, and a while. A retry that fails says nothing new, but
-    that it still fails: soon nothing else may be left, since what waits behind it is not tried.
+    somebody works. So it takes first attempts, in a row, of several lanes, of more than one
+    instance if more than one has been there lately, and a while. A retry that fails says nothing
+    new, but that it still fails: soon nothing else may be left, since what waits behind it is not
+    tried.
     """
 
     def __init__(self) -> None:
