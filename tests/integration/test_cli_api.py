@@ -188,13 +188,25 @@ def test_dead_letters_are_put_back_and_sent_again_from_elsewhere(elsewhere: Else
     assert elsewhere.data("destination", "pause", "crm")["applied"]
     dead = elsewhere.gateway.command("dead", "--limit", "2")
     ids = [one["id"] for one in dead]
-    assert elsewhere.data("redrive", *ids, "--yes") == {"matched": 2, "redriven": 2}
+    redriven = {"matched": 2, "redriven": 2, "without_body": 0}
+    assert elsewhere.data("redrive", *ids, "--yes") == redriven
     done = elsewhere.data("redrive", "--all", "--yes")
     # Dispatch may have tried the first two once more before it knew of the pause.
     assert DEAD - 2 <= done["matched"] == done["redriven"]
     event = elsewhere.data("events", "--limit", "1")[0]["id"]
     replayed = elsewhere.data("replay", "--event", event, "--to", "crm", "--yes")
-    assert replayed == {"matched": 1, "replayed": 1}
+    assert replayed == {"matched": 1, "replayed": 1, "without_body": 0}
+    paced = elsewhere.data("replay", "--event", event, "--speed", "1/h", "--yes")
+    assert paced["replayed"] == 1
+    gone = elsewhere.data("discard", "--event", event, "--reason", "a trial", "--yes")
+    assert gone["discarded"] >= 1
+    audit = elsewhere.gateway.command("audit", "--limit", "5")
+    kinds = [one["what"] for one in audit]
+    assert kinds[:4] == ["discard", "replay", "replay", "redrive"]
+    assert audit[0]["who"].startswith("api:")
+    assert audit[0]["count"] == gone["discarded"]
+    assert audit[0]["which"] == {"event": event, "because": "a trial"}
+    assert audit[1]["which"]["speed"] == "1/h"
     assert elsewhere.data("destination", "resume", "crm")["applied"]
 
 

@@ -93,12 +93,6 @@ def _which(kept: dict[str, Any], names: Names, ids_max: int) -> dict[str, object
                 found["deliveries"] = shown + ["…"] * (len(value) > ids_max)
             case "since_ms" | "until_ms" | "before_ms":
                 found[key.removesuffix("_ms")] = Instant(value)
-            case "speed":
-                found["speed"] = _speed(value)
             case _:
                 found[key] = value
     return found
-
-
-def _speed(kept: dict[str, float]) -> str:
-    return f"{kept['per_s']:g}/s" if kept.get("per_s") else f"{kept['factor']:g}x"

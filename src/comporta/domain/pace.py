@@ -62,7 +62,11 @@ def lasts_ms(speed: Speed, count: int, span_ms: int) -> float:
 
 def show_speed(speed: Speed) -> str:
     """A speed as `parse_speed` reads it."""
-    return show_rate(Rate(speed.per_s, 1)) if speed.per_s else f"{speed.factor:.3f}x"
+    return (
+        show_rate(Rate(speed.per_s, 1))
+        if speed.per_s
+        else f"{speed.factor:.3f}".rstrip("0").rstrip(".") + "x"
+    )
 
 
 def parse_speed(text: str) -> Speed:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from comporta.domain.pace import Pace, Speed
+from comporta.domain.pace import Pace, Speed, show_speed
 from comporta.ledger.port import Bulk, DeliveryFilter, Matches, Operation, Step
 
 STEP_MAX = 500
@@ -157,7 +157,7 @@ def described(order: Order) -> dict[str, object]:
     more: Mapping[str, object] = {
         "because": order.reason,
         "to": order.destination_id,
-        "speed": msgspec.to_builtins(order.speed) if order.speed else None,
+        "speed": show_speed(order.speed) if order.speed else None,
     }
     which = msgspec.structs.replace(order.which, before_id=None, after_id=None, limit=50)
     kept: dict[str, object] = msgspec.to_builtins(which)
