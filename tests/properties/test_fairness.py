@@ -115,6 +115,8 @@ def test_shares_go_by_their_weights_evenly_spread() -> None:
 def test_slots_leave_something_for_every_share(concurrency: int) -> None:
     found = slots(concurrency)
     assert all(1 <= count <= concurrency for count in found.values())
-    if concurrency >= 2:
-        assert found[Share.LIVE] < concurrency, "retries and repeats would starve"
+    if concurrency >= 8:
+        assert found[Share.LIVE] < concurrency, "retries and repeats would wait for long ones"
+    else:
+        assert found[Share.LIVE] == concurrency, "one of few would be idle most of the time"
     assert found[Share.BULK] <= found[Share.RETRY] <= found[Share.LIVE]

@@ -122,10 +122,11 @@ def slots(concurrency: int) -> dict[Share, int]:
     """How many attempts of each share may be under way, of `concurrency` (at least 1) in all.
 
     First attempts leave an eighth to the others; retries get half at the most, what is repeated a
-    quarter: so neither a storm of retries nor a replay holds up what happens now.
+    quarter: so neither a storm of retries nor a replay holds up what happens now. Of fewer than
+    eight none is left idle: the others get theirs in turn (`Turns`), as soon as one is free.
     """
     return {
-        Share.LIVE: max(1, concurrency - max(1, concurrency // 8)),
+        Share.LIVE: concurrency - concurrency // 8,
         Share.RETRY: max(1, concurrency // 2),
         Share.BULK: max(1, concurrency // 4),
     }
