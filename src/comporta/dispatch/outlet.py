@@ -14,6 +14,7 @@ from comporta.dispatch.lanes import Lanes
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.routing import Outbound
 from comporta.dispatch.valve import Valve
+from comporta.domain.backoff import WAIT_S_MIN
 from comporta.domain.classes import EPHEMERAL_TTL_S, EventClass
 from comporta.domain.delivery import (
     AttemptResult,
@@ -213,8 +214,9 @@ class Outlet:
         if verdict.state in _ENDED:
             self.lanes.finished(delivery)
         else:
-            # Gone: nothing is sent until a person resumes it, so "now" is soon enough.
-            self.lanes.postponed(delivery, verdict.due_at_ms or self._desk.now_ms())
+            # Gone: nothing is sent until a person resumes it. Till all know that, it is spared.
+            soon_ms = self._desk.now_ms() + int(WAIT_S_MIN * 1000)
+            self.lanes.postponed(delivery, verdict.due_at_ms or soon_ms)
         self._desk.outcomes.put(outcome)
         self._desk.observe(outcome, self._id)
 
