@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from comporta.domain.breaker import CLOSED, Breaker, BreakerState, Streak
+from comporta.domain.breaker import CLOSED, OPEN_S_MAX, Breaker, BreakerState, Streak
 from comporta.domain.delivery import AttemptResult, Delivery, Ending, succeeded
 from comporta.domain.rate import Rate
 from comporta.errors import StoreUnavailableError
@@ -105,7 +105,10 @@ class Valve:
     def again_at_ms(self, now_ms: int) -> int:
         """When to look again, Unix milliseconds; at most `now_ms` if nothing is waited for."""
         if self.breaker.state is BreakerState.OPEN:
-            return max(self.breaker.until_ms, self._again_at_ms)
+            # An end far ahead was set before the clock was set back; the state knows what to do.
+            until_ms = self.breaker.until_ms
+            until_ms = until_ms if until_ms <= now_ms + int(OPEN_S_MAX * 1000) else now_ms
+            return max(until_ms, self._again_at_ms)
         if self.closed and self._rate is None:
             return now_ms
         return self._again_at_ms

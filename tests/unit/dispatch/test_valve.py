@@ -118,6 +118,15 @@ def test_when_everything_fails_nothing_passes_until_a_probe_is_due() -> None:
     play(story)
 
 
+def test_a_clock_set_back_does_not_put_probes_off() -> None:
+    async def story(house: House) -> None:
+        await house.fail()
+        house.now_ms -= 3_600_000
+        assert await house.room(1) == 1
+
+    play(story)
+
+
 def test_a_failed_probe_opens_it_again_for_longer() -> None:
     async def story(house: House) -> None:
         await house.fail()
