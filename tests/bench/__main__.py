@@ -161,7 +161,9 @@ def _rate_table(results: Results) -> Table:
 
 def _end_to_end_table(rows: tuple[EndToEndRow, ...]) -> Table:
     columns = ("asked/s", "Chatwoots", "workers", "accepted", "in/s", "out/s", "ack p99 ms")
-    made = table("End to end: Chatwoots → gateway → sink", *columns, "lag p50", "p99 ms", "MB")
+    made = table(
+        "End to end: Chatwoots → gateway → sink", *columns, "lag p50", "p99 ms", "CPU µs", "MB"
+    )
     for row in rows:
         made.add_row(
             f"{row.rate:,.0f}" if row.rate else "all it takes",
@@ -173,6 +175,7 @@ def _end_to_end_table(rows: tuple[EndToEndRow, ...]) -> Table:
             f"{row.ack_p99_ms:.1f}",
             f"{row.lag_p50_ms:,.0f}",
             f"{row.lag_p99_ms:,.0f}",
+            f"{row.dispatch_cpu_us:,.0f}",
             f"{row.memory_mb:.0f}",
         )
     return made

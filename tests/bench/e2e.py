@@ -10,7 +10,17 @@ from typing import Any
 
 import msgspec
 from tests.bench.figures import EndToEndRow
-from tests.bench.servers import TOKEN, Server, comporta, free_port, memory_mb, process
+from tests.bench.servers import (
+    TOKEN,
+    Server,
+    comporta,
+    cpu_s,
+    dispatch_of,
+    free_port,
+    memory_mb,
+    process,
+    settle,
+)
 
 from comporta.domain.fleet import SourceKind
 from comporta.testing.emulator import run_simulation
@@ -62,11 +72,14 @@ def measure(  # noqa: PLR0913  (what the bench varies)
     ):
         speed = f"{rate:,.0f} events a second" if rate else "as fast as it goes"
         say(f"end to end, {chatwoots:,} Chatwoots, {speed}, workers: {workers}")
-        began = time.monotonic()
+        dispatch = dispatch_of(gateway)
+        cpu, began = cpu_s(dispatch), time.monotonic()
         summary = run_simulation(plan(gateway, rate, seconds, chatwoots, conversations))
         found, ended = wait_for_all(port, summary.accepted)
+        settle(dispatch)
+        cpu_us = (cpu_s(dispatch) - cpu) / max(1, found["unique"]) * 1e6
         row = _row(workers, rate, summary, found, ended - began, memory_mb(gateway))
-        return msgspec.structs.replace(row, chatwoots=chatwoots)
+        return msgspec.structs.replace(row, chatwoots=chatwoots, dispatch_cpu_us=cpu_us)
 
 
 def instances(count: int) -> str:

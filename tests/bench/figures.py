@@ -61,6 +61,8 @@ class EndToEndRow(msgspec.Struct, frozen=True):
     memory_mb: float
     lag_p50_ms: float = 0.0
     chatwoots: int = 3
+    dispatch_cpu_us: float = 0.0
+    """CPU microseconds a delivery, of the dispatch processes."""
 
 
 class Results(msgspec.Struct, frozen=True):

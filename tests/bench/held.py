@@ -19,6 +19,7 @@ from tests.bench.servers import (
     health,
     memory_mb,
     process,
+    settle,
 )
 
 from comporta.testing.emulator import run_simulation
@@ -26,7 +27,7 @@ from comporta.testing.simulation import SimulationPlan
 
 RATE = 200.0
 TAKEN_S = 600.0
-LOOK_S = 0.1
+LOOK_S = 0.5
 _ROUTES = """
 [[destination]]
 name = "held"
@@ -61,6 +62,7 @@ def measure(
         before_mb = memory_mb(dispatch)
         say(f"the same beside {conversations:,} conversations that wait")
         taken_s = _hold(gateway, data, conversations)
+        settle(dispatch)  # what is measured is that they are open, not that they were taken over
         beside, lost_beside = _live(gateway, live, seconds, folder)
         beside_mb = memory_mb(dispatch)
         say("and these are delivered")
