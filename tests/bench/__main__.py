@@ -1,4 +1,4 @@
-"""Measures ingest against what it could be and what one writes by hand, then the whole way.
+"""Measures ingest beside what it could be and what one writes by hand, the whole way, delivery.
 
 Figures of one run on one machine can be compared with one another, and with nothing else.
 """
@@ -12,11 +12,14 @@ from tempfile import TemporaryDirectory
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from tests.bench import e2e, ingest, ledger, soak
-from tests.bench.figures import Results, aims, growth
+from tests.bench import delivery, e2e, held, ingest, ledger, soak
+from tests.bench.delivery_figures import DeliveryResults
+from tests.bench.figures import EndToEndRow, Results, aims, growth
 from tests.bench.servers import contestants
+from tests.bench.tables import THROUGHPUT_NOTE, open_table, table, throughput_table
 
 SOAK_RATE = 2000.0
+PARTS = ("ingest", "e2e", "delivery")
 NAMES = {
     "empty": "empty ASGI handler",
     "comporta": "Comporta, durable",
@@ -53,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument(
         "--only",
-        choices=["ingest", "e2e", "ledger"],
+        choices=[*PARTS, "ledger"],
         help="measure one part; what the ledger costs with a million events is measured only so",
     )
     parser.add_argument(
@@ -64,54 +67,63 @@ def _options() -> argparse.Namespace:
 
 def _soak(events: int, folder: Path, console: Console) -> None:
     rows, summary, arrived = soak.measure(events, SOAK_RATE, folder, console.print)
-    table = _table("Memory of one worker and its dispatch", "events", "MB")
+    rows_shown = table("Memory of one worker and its dispatch", "events", "MB")
     for row in rows:
-        table.add_row(f"{row.events:,}", f"{row.memory_mb:.0f}")
+        rows_shown.add_row(f"{row.events:,}", f"{row.memory_mb:.0f}")
     out = Console()
-    out.print(table)
+    out.print(rows_shown)
     out.print(f"accepted {summary.accepted:,}, arrived {arrived:,}, {summary.rate_per_s:,.0f}/s")
     out.print(f"memory: {'flat' if soak.is_flat(rows) else 'growing'}")
 
 
 def _measure(options: argparse.Namespace, folder: Path, say: ingest.Say) -> Results:
     rounds, seconds, long_s = (1, 1.0, 1.0) if options.quick else (3, 3.0, 10.0)
-    results = Results()
     if options.only == "ledger":
         return Results(ledger=tuple(ledger.measure(folder, say, quick=options.quick)))
-    if options.only != "e2e":
+    results, parts = Results(), (options.only,) if options.only else PARTS
+    if "ingest" in parts:
         if not shutil.which("redis-server"):
             say("redis-server is not installed: FastAPI with Redis is left out")
         with contestants(folder) as servers:
             rows = ingest.measure(servers, rounds, seconds, folder, say)
             rates = ingest.measure_rates(servers, long_s / 2, say)
             results = msgspec.structs.replace(results, ingest=rows, rates=rates)
-    if options.only != "ingest":
+    if "e2e" in parts:
         plans = [(1, 200.0)] if options.quick else [(1, 2000.0), (2, 2000.0), (1, 0.0)]
         found = tuple(e2e.measure(*plan, long_s, folder, say) for plan in plans)
         results = msgspec.structs.replace(results, end_to_end=found)
+    if "delivery" in parts:
+        results = _measure_delivery(results, quick=options.quick, folder=folder, say=say)
     return results
+
+
+def _measure_delivery(results: Results, *, quick: bool, folder: Path, say: ingest.Say) -> Results:
+    size = delivery.QUICK if quick else delivery.FULL
+    stocks = delivery.throughput(size, folder, say)
+    lags = delivery.lags(size, folder, say)
+    open_ = held.measure(size.conversations, size.live_s, folder, say)
+    return msgspec.structs.replace(
+        results, lags=lags, delivery=DeliveryResults(throughput=stocks, open=(open_,))
+    )
 
 
 def _show(results: Results) -> None:
     console = Console(width=max(100, Console().width))
-    for table in (
+    for made in (
         _ingest_table(results),
         _rate_table(results),
-        _end_to_end_table(results),
+        _end_to_end_table(results.end_to_end + results.lags),
+        throughput_table(results.delivery.throughput),
+        open_table(results.delivery.open),
         _ledger_table(results),
     ):
-        if table.row_count:
-            console.print(table)
+        if made.row_count:
+            console.print(made)
     if results.ingest:
         console.print(NOTE, style="dim")
+    if results.delivery.throughput:
+        console.print(THROUGHPUT_NOTE, style="dim")
     console.print(_aims_table(results))
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    return table
 
 
 def _ingest_table(results: Results) -> Table:
@@ -124,9 +136,9 @@ def _ingest_table(results: Results) -> Table:
         "CPU µs/request",
         "errors",
     )
-    table = _table("Ingest at saturation", *columns)
+    made = table("Ingest at saturation", *columns)
     for row in results.ingest:
-        table.add_row(
+        made.add_row(
             NAMES[row.server],
             row.connections,
             f"{row.per_s:,.0f}",
@@ -135,15 +147,15 @@ def _ingest_table(results: Results) -> Table:
             f"{row.cpu_us:,.0f}",
             str(row.errors),
         )
-    return table
+    return made
 
 
 def _rate_table(results: Results) -> Table:
-    table = _table(
+    made = table(
         "Ingest at a fixed rate", "server", "asked/s", "got/s", "p50 ms", "p99 ms", "errors"
     )
     for row in results.rates:
-        table.add_row(
+        made.add_row(
             NAMES[row.server],
             f"{row.rate:,.0f}",
             f"{row.per_s:,.0f}",
@@ -151,31 +163,36 @@ def _rate_table(results: Results) -> Table:
             f"{row.p99_ms:.1f}",
             str(row.errors),
         )
-    return table
+    return made
 
 
-def _end_to_end_table(results: Results) -> Table:
-    columns = ("asked/s", "workers", "accepted", "in/s", "out/s", "ack p99 ms", "lag p99 ms", "MB")
-    table = _table("End to end: 3 Chatwoots → gateway → sink", *columns)
-    for row in results.end_to_end:
-        table.add_row(
+def _end_to_end_table(rows: tuple[EndToEndRow, ...]) -> Table:
+    columns = ("asked/s", "Chatwoots", "workers", "accepted", "in/s", "out/s", "ack p99 ms")
+    made = table(
+        "End to end: Chatwoots → gateway → sink", *columns, "lag p50", "p99 ms", "CPU µs", "MB"
+    )
+    for row in rows:
+        made.add_row(
             f"{row.rate:,.0f}" if row.rate else "all it takes",
+            f"{row.chatwoots:,}",
             str(row.workers),
             f"{row.accepted:,}",
             f"{row.accepted_per_s:,.0f}",
             f"{row.delivered_per_s:,.0f}",
             f"{row.ack_p99_ms:.1f}",
+            f"{row.lag_p50_ms:,.0f}",
             f"{row.lag_p99_ms:,.0f}",
+            f"{row.dispatch_cpu_us:,.0f}",
             f"{row.memory_mb:.0f}",
         )
-    return table
+    return made
 
 
 def _ledger_table(results: Results) -> Table:
     columns = ("before", "record µs", "settle µs", "together µs", "growth", "WAL bytes")
-    table = _table("The ledger's CPU an event", *columns)
+    made = table("The ledger's CPU an event", *columns)
     for row in results.ledger:
-        table.add_row(
+        made.add_row(
             row.state,
             f"{row.record_us:.1f}",
             f"{row.settle_us:.1f}",
@@ -183,15 +200,15 @@ def _ledger_table(results: Results) -> Table:
             f"{growth(row, results.ledger[0]):+.0%}",
             f"{row.wal_bytes:,.0f}",
         )
-    return table
+    return made
 
 
 def _aims_table(results: Results) -> Table:
-    table = _table("Aims", "what", "wanted", "got", "")
+    made = table("Aims", "what", "wanted", "got", "")
     for aim in aims(results):
         verdict = "[green]met[/]" if aim.met else "[red]missed[/]"
-        table.add_row(aim.what, aim.wanted, aim.got, verdict)
-    return table
+        made.add_row(aim.what, aim.wanted, aim.got, verdict)
+    return made
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 START_S = 30.0
@@ -73,6 +73,21 @@ def memory_mb(server: Server) -> float:
     """Resident memory of all its processes; pages that they share are counted for each."""
     page = os.sysconf("SC_PAGE_SIZE")
     return sum(int(s[21]) for pid in _tree(server.pids) if (s := _stat(pid))) * page / 1e6
+
+
+def dispatch_of(server: Server) -> Server:
+    """The gateway's dispatch processes, so that they can be measured by themselves."""
+    found = tuple(
+        pid for pid in sorted(_tree(server.pids)) if b"comporta.dispatching" in _line(pid)
+    )
+    return server._replace(name=f"{server.name}: dispatch", pids=found)
+
+
+def _line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def settle(server: Server, within_s: float = 30.0) -> None:
@@ -144,28 +159,51 @@ def uvicorn(name: str, app: str, folder: Path, *more: str, **env: str) -> Iterat
         yield Server(name, f"http://127.0.0.1:{port}/webhook/{TOKEN}", (pid,))
 
 
-@contextmanager
-def comporta(
-    name: str, folder: Path, fleet: str = FLEET, workers: int = 1, **env: str
-) -> Iterator[Server]:
-    """The gateway on the embedded engine, with an empty data folder."""
+def data_folder(folder: Path, fleet: str) -> Path:
+    """A new data folder of a gateway, with a fleet file that is not applied yet."""
     data = folder / f"data-{free_port()}"
     data.mkdir()
     (data / "fleet.toml").write_text(fleet)
+    return data
+
+
+@contextmanager
+def comporta(  # noqa: PLR0913  (what benches vary)
+    name: str,
+    folder: Path,
+    fleet: str = FLEET,
+    workers: int = 1,
+    *,
+    data: Path | None = None,
+    ready: bool = True,
+    **env: str,
+) -> Iterator[Server]:
+    """The gateway on the embedded engine; with an empty data folder, if none is given.
+
+    `ready`: dispatch has its partitions when the block begins; else the gateway only listens.
+    """
+    data = data or data_folder(folder, fleet)
     settings = {"COMPORTA_DATA": str(data), "COMPORTA_FLEET": str(data / "fleet.toml")} | env
     more = ("--workers", str(workers)) if workers > 1 else ()
     with uvicorn(name, "comporta.asgi:app", folder, *more, **settings) as server:
-        _wait_for_dispatch(server, workers)
+        if ready:
+            _wait_for_dispatch(server, workers)
         yield server
+
+
+def health(server: Server) -> dict[str, Any]:
+    """The answer of `/health`, whatever its status."""
+    url = server.url.partition("/webhook")[0] + "/health"
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  (our own server)
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 def _wait_for_dispatch(server: Server, workers: int, within_s: float = 20.0) -> None:
     """Wait until the workers share the partitions: what is measured is not the start."""
     deadline = time.monotonic() + within_s
-    health = server.url.partition("/webhook")[0] + "/health"
     while time.monotonic() < deadline:
-        with urllib.request.urlopen(health, timeout=5) as answer:  # noqa: S310  (our own server)
-            owned = [worker["partitions"] for worker in json.load(answer)["workers"] or ()]
+        owned = [worker["partitions"] for worker in health(server)["workers"] or ()]
         if len(owned) == workers and min(owned) > 0 and sum(owned) == PARTITIONS:
             return
         time.sleep(0.1)

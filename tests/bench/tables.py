@@ -1,0 +1,51 @@
+"""Rows as tables for people. It measures nothing and prints nothing."""
+
+from rich.table import Table
+from tests.bench.delivery_figures import OpenRow, ThroughputRow
+
+THROUGHPUT_NOTE = (
+    "A stock waits in the log when the gateway starts; 32 deliveries at a time (24 for one instance"
+    " alone), and 32 calls of the client. CPU is the dispatch process's: taking over, delivering,"
+    " recording; the client's is its own."
+)
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table whose first column is words and whose others are figures."""
+    made = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="right" if number else "left")
+    return made
+
+
+def throughput_table(rows: tuple[ThroughputRow, ...]) -> Table:
+    """Delivery beside the client alone."""
+    columns = ("instances", "events", "client/s", "delivered/s", "share", "client CPU µs", "CPU µs")
+    made = table("Delivery of a stock, beside the HTTP client alone", *columns, "MB")
+    for row in rows:
+        made.add_row(
+            f"{row.instances:,}",
+            f"{row.events:,}",
+            f"{row.client.per_s:,.0f}",
+            f"{row.per_s:,.0f}",
+            f"{row.per_s / row.client.per_s:.2f}" if row.client.per_s else "-",
+            f"{row.client.cpu_us:,.0f}",
+            f"{row.cpu_us:,.0f}",
+            f"{row.memory_mb:.0f}",
+        )
+    return made
+
+
+def open_table(rows: tuple[OpenRow, ...]) -> Table:
+    """One instance beside very many open conversations of another."""
+    columns = ("", "without", "beside them", "when delivered")
+    title = "One instance beside {:,} open conversations of another"
+    made = table(title.format(rows[0].conversations if rows else 0), *columns)
+    for row in rows:
+        made.add_row("its lag p50 ms", f"{row.before_p50_ms:.1f}", f"{row.beside_p50_ms:.1f}", "")
+        made.add_row("its lag p99 ms", f"{row.before_p99_ms:.1f}", f"{row.beside_p99_ms:.1f}", "")
+        memory = (row.before_mb, row.beside_mb, row.after_mb)
+        made.add_row("dispatch MB", *(f"{one:.0f}" for one in memory))
+        speeds = (row.taken_over_per_s, row.released_per_s)
+        made.add_row("taken over, delivered /s", "", *(f"{one:,.0f}" for one in speeds))
+    return made
