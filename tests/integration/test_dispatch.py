@@ -239,7 +239,7 @@ def test_after_its_schedule_a_delivery_is_dead_its_lane_goes_on_and_a_redrive_br
     assert listed["reason"] == "HTTP 500"
     house.rules["/dead"] = lambda _body: 200
     done = house.gateway.command("redrive", "--destination", "dead", "--yes")
-    assert done == {"matched": 2, "redriven": 2}
+    assert done == {"matched": 2, "redriven": 2, "without_body": 0}
     wait_for("they arrive", lambda: house.crm.bodies("/dead")[2:] == bad)
     wait_for("all is well", lambda: house.states("dead") == ["delivered"] * 4)
 
