@@ -315,6 +315,21 @@ class LedgerKeepingSuite(LedgerStage):
 
         self.play(folder, story)
 
+    def test_the_nudges_of_a_large_discard_are_all_forgotten_and_not_a_few_an_hour(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            await self.put(ledger, *[new_event(n, lane=n) for n in range(1, 1_202)])
+            while (await ledger.discard(DeliveryFilter(limit=500), NOW_MS, "no")).done:
+                pass
+            assert len((await ledger.nudges(0))[1]) == 1_000, "a first page of them"
+            await self.keep(ledger, NOW_MS + DAY_MS)
+            assert len((await ledger.nudges(0))[1]) == 1_000, "none is a day old"
+            await self.keep(ledger, NOW_MS + DAY_MS + 1)
+            assert await ledger.nudges(0) == (0, [])
+
+        self.play(folder, story)
+
     def test_the_record_of_operations_is_long_and_not_endless(self, folder: Path) -> None:
         async def story(ledger: Ledger) -> None:
             note = Operation(NOW_MS, "cli:ana", "redrive", {})

@@ -103,8 +103,8 @@ class Keeping(Protocol):
         """Dead letters below a number, newest first: number, and about how many bytes it keeps."""
         ...
 
-    async def tidy(self, now_ms: int) -> None:
-        """Forget a little of what has done its duty.
+    async def tidy(self, now_ms: int) -> bool:
+        """Forget a little of what has done its duty; whether there may be more of it.
 
         That is nudges of yesterday, and operations beyond `OPERATIONS_MAX`.
         """

@@ -96,7 +96,9 @@ class Retention:
         if abs(self._now_ms() - self._round_at_ms) >= ROUND_MS:
             self._after = dict.fromkeys(Kept, 0)
             await self._prune_dead()
-            await self._keeping.tidy(self._now_ms())
+            # A large redrive leaves as many nudges: all of yesterday's go, not some.
+            while self._mine() and await self._keeping.tidy(self._now_ms()):
+                await self._sleep(REST_S_MIN)
             self._round_at_ms = self._now_ms()
         for kind in Kept:
             if self._limits.of(kind).mib:
