@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from comporta.domain.growth import Sample, is_due
+from comporta.domain.growth import is_due
 from comporta.errors import StoreError
 from comporta.ledger.retention import DAY_MS, ROUND_MS, Limit, Limits, Retention
 from comporta.settings import Settings
-from comporta.stores import Stores, disk_use
+from comporta.stores import Stores, sample_of
 
 PERIOD_S = 5.0
 _log = structlog.get_logger(__name__)
@@ -63,8 +63,7 @@ class Chores:
         keeping = self._stores.ledger.keeping
         if not is_due(await keeping.samples(), _now_ms()):
             return
-        stored_bytes, free_bytes = await asyncio.to_thread(disk_use, self._settings)
-        await keeping.add_sample(Sample(_now_ms(), stored_bytes, free_bytes))
+        await keeping.add_sample(await sample_of(self._settings, self._stores, _now_ms()))
 
 
 def limits_of(settings: Settings) -> Limits:

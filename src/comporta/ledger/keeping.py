@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from comporta.domain.growth import Sample
+from comporta.domain.growth import Room, Sample
 
 OPERATIONS_MAX = 10_000
 """Records of operations that are kept, the newest; then they are forgotten, by the hour."""
@@ -108,6 +108,10 @@ class Keeping(Protocol):
 
         That is nudges of yesterday, and operations beyond `OPERATIONS_MAX`.
         """
+        ...
+
+    async def room(self) -> Room:
+        """How much is stored."""
         ...
 
     async def gives_back(self) -> bool:

@@ -9,9 +9,10 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import apsw
 
-from comporta.domain.growth import SAMPLES_MAX, Sample
+from comporta.domain.growth import SAMPLES_MAX, Room, Sample
 from comporta.domain.ids import first_at, millis_of
 from comporta.embedded.reader import Reader
+from comporta.embedded.room import room
 from comporta.embedded.rows import every, one
 from comporta.embedded.upkeep import gives_back
 from comporta.ledger.keeping import OPERATIONS_MAX, Counted, Kept, Measure, Pruned
@@ -99,6 +100,10 @@ class SqliteKeeping:
         beyond = (OPERATIONS_MAX, TIDY_ROWS)
         operations = await self._write(_do, "forget_operations", beyond)
         return max(nudges, operations) == TIDY_ROWS
+
+    async def room(self) -> Room:
+        """See the port."""
+        return await self._reader.run(room)
 
     async def gives_back(self) -> bool:
         """See the port."""
