@@ -17,6 +17,8 @@ from comporta.settings import Settings
 from comporta.stores import Stores, sample_of
 
 PERIOD_S = 5.0
+REJECTED_STEP, REJECTED_REST_S = 500, 0.02
+"""Leases and rates wait meanwhile: they are in the same file."""
 _log = structlog.get_logger(__name__)
 
 
@@ -56,7 +58,8 @@ class Chores:
         if _now_ms() - self._rejected_at_ms < ROUND_MS:
             return
         before_ms = _now_ms() - self._settings.keep_rejected_days * DAY_MS
-        await self._stores.state.forget_rejected(before_ms)
+        while await self._stores.state.forget_rejected(before_ms, REJECTED_STEP):
+            await asyncio.sleep(REJECTED_REST_S)
         self._rejected_at_ms = _now_ms()
 
     async def _sample(self) -> None:
