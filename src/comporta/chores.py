@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from comporta.domain.growth import Sample, is_due
+from comporta.domain.growth import is_due
 from comporta.errors import StoreError
 from comporta.ledger.retention import DAY_MS, ROUND_MS, Limit, Limits, Retention
 from comporta.settings import Settings
-from comporta.stores import Stores, disk_use
+from comporta.stores import Stores, sample_of
 
 PERIOD_S = 5.0
+REJECTED_STEP, REJECTED_REST_S = 500, 0.02
+"""Leases and rates wait meanwhile: they are in the same file."""
 _log = structlog.get_logger(__name__)
 
 
@@ -56,15 +58,15 @@ class Chores:
         if _now_ms() - self._rejected_at_ms < ROUND_MS:
             return
         before_ms = _now_ms() - self._settings.keep_rejected_days * DAY_MS
-        await self._stores.state.forget_rejected(before_ms)
+        while await self._stores.state.forget_rejected(before_ms, REJECTED_STEP):
+            await asyncio.sleep(REJECTED_REST_S)
         self._rejected_at_ms = _now_ms()
 
     async def _sample(self) -> None:
         keeping = self._stores.ledger.keeping
         if not is_due(await keeping.samples(), _now_ms()):
             return
-        stored_bytes, free_bytes = await asyncio.to_thread(disk_use, self._settings)
-        await keeping.add_sample(Sample(_now_ms(), stored_bytes, free_bytes))
+        await keeping.add_sample(await sample_of(self._settings, self._stores, _now_ms()))
 
 
 def limits_of(settings: Settings) -> Limits:

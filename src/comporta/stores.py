@@ -3,12 +3,14 @@
 The server and the command line open them alike; only what they do with them differs.
 """
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from comporta.domain.fleet import Secret
+from comporta.domain.growth import Sample
 from comporta.errors import ConfigError
 from comporta.fleet.service import FleetService
 from comporta.i18n import _
@@ -75,20 +77,18 @@ async def open_stores(
         yield stores
 
 
-def disk_use(settings: Settings) -> tuple[int, int]:
-    """Bytes that the stores' files take, and that their disk still has room for.
+async def sample_of(settings: Settings, stores: Stores, now_ms: int) -> Sample:
+    """What log and ledger store, and how much more there is room for.
 
     Raises:
+        StoreError: a store does not answer.
         OSError: the folder of a store is gone.
     """
-    paths = {_path(url) for url in (settings.log_url, settings.ledger_url, settings.state_url)}
-    stored = sum(
-        file.stat().st_blocks * 512
-        for path in paths
-        for file in (path, path.with_name(path.name + "-wal"))
-        if file.exists()
-    )
-    return stored, min(shutil.disk_usage(path.parent).free for path in paths)
+    folders = {_path(url).parent for url in (settings.log_url, settings.ledger_url)}
+    rooms = [await stores.log.room(), await stores.ledger.keeping.room()]
+    free_bytes = await asyncio.to_thread(lambda: min(shutil.disk_usage(f).free for f in folders))
+    spare_bytes = sum(one.spare_bytes for one in rooms)
+    return Sample(now_ms, sum(one.used_bytes for one in rooms), free_bytes + spare_bytes)
 
 
 def _path(url: str) -> Path:

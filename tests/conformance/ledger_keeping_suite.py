@@ -12,6 +12,7 @@ from tests.conformance.ledger_stage import (
     DELIVERED,
     KEY,
     NOW_MS,
+    TOKEN,
     LedgerStage,
     later,
     new_event,
@@ -137,15 +138,33 @@ class LedgerKeepingSuite(LedgerStage):
         async def story(ledger: Ledger) -> None:
             made = await self.one_of_each(ledger)
             limits = {"bodies": Limit(1), "events": Limit(2), "attempts": Limit(1)}
-            await self.keep(ledger, NOW_MS + 3 * DAY_MS, dead=Limit(3), **limits)
+            over_ms = NOW_MS + 1_000 + 3 * DAY_MS  # since it became one
+            await self.keep(ledger, over_ms, dead=Limit(3), **limits)
             assert (await self.bodies(ledger, made))[1]
             assert await ledger.operations(None, 10) == []
-            await self.keep(ledger, NOW_MS + 3 * DAY_MS + 1, dead=Limit(3), **limits)
+            await self.keep(ledger, over_ms + 1, dead=Limit(3), **limits)
             assert await ledger.event(made[1].event_id) is None
             (record_of_it,) = await ledger.operations(None, 10)
             assert (record_of_it.who, record_of_it.what) == ("retention", "discard")
             assert record_of_it.count == 1
             assert record_of_it.which["because"] == "kept for 3 days"
+
+        self.play(folder, story)
+
+    def test_a_dead_letter_that_was_redriven_in_vain_is_kept_as_long_as_a_new_one(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            (one,) = (await self.put(ledger, new_event(1))).deliveries
+            await self.settle(ledger, outcome(one, DEAD, 500))
+            late_ms = NOW_MS + 3 * DAY_MS
+            await ledger.redrive(DeliveryFilter(), late_ms)
+            await ledger.settle({0: TOKEN}, [outcome(one, DEAD, 500)], late_ms)
+            await self.keep(ledger, late_ms + 3 * DAY_MS, dead=Limit(3), bodies=Limit(1))
+            assert await self.bodies(ledger, [one]) == [True]
+            assert (await ledger.totals()).dead == 1
+            await self.keep(ledger, late_ms + 3 * DAY_MS + 1, dead=Limit(3), bodies=Limit(1))
+            assert await self.bodies(ledger, [one]) == [False]
 
         self.play(folder, story)
 
@@ -312,6 +331,21 @@ class LedgerKeepingSuite(LedgerStage):
             await ledger.keeping.tidy(NOW_MS + DAY_MS + 1)
             _last, lanes = await ledger.nudges(0)
             assert [key.lane for key in lanes] == [2]
+
+        self.play(folder, story)
+
+    def test_the_nudges_of_a_large_discard_are_all_forgotten_and_not_a_few_an_hour(
+        self, folder: Path
+    ) -> None:
+        async def story(ledger: Ledger) -> None:
+            await self.put(ledger, *[new_event(n, lane=n) for n in range(1, 1_202)])
+            while (await ledger.discard(DeliveryFilter(limit=500), NOW_MS, "no")).done:
+                pass
+            assert len((await ledger.nudges(0))[1]) == 1_000, "a first page of them"
+            await self.keep(ledger, NOW_MS + DAY_MS)
+            assert len((await ledger.nudges(0))[1]) == 1_000, "none is a day old"
+            await self.keep(ledger, NOW_MS + DAY_MS + 1)
+            assert await ledger.nudges(0) == (0, [])
 
         self.play(folder, story)
 

@@ -63,10 +63,23 @@ class StateSuite:
     def test_what_was_refused_before_a_moment_is_forgotten(self, folder: Path) -> None:
         async def story(state: State) -> None:
             await state.reject([refusal(n) for n in (1, 2, 3)], 10)
-            await state.forget_rejected(NOW_MS + 1)
+            assert not await state.forget_rejected(NOW_MS + 1, 10)
             assert len(await state.rejected(10)) == 3
-            await state.forget_rejected(NOW_MS + 3)
+            assert not await state.forget_rejected(NOW_MS + 3, 10)
             assert [one.at_ms for one in await state.rejected(10)] == [NOW_MS + 3]
+
+        self.play(folder, story)
+
+    def test_what_was_refused_is_forgotten_oldest_first_and_a_few_at_a_time(
+        self, folder: Path
+    ) -> None:
+        async def story(state: State) -> None:
+            await state.reject([refusal(n) for n in range(5)], 10)
+            assert await state.forget_rejected(NOW_MS + 4, 2), "there may be more"
+            assert len(await state.rejected(10)) == 3
+            assert await state.forget_rejected(NOW_MS + 4, 2)
+            assert not await state.forget_rejected(NOW_MS + 4, 2)
+            assert len(await state.rejected(10)) == 1
 
         self.play(folder, story)
 

@@ -91,7 +91,7 @@ def _which(kept: dict[str, Any], names: Names, ids_max: int) -> dict[str, object
             case "delivery_ids":
                 shown: list[object] = [ids.show("dlv", one) for one in value[:ids_max]]
                 found["deliveries"] = shown + ["…"] * (len(value) > ids_max)
-            case "since_ms" | "until_ms" | "before_ms":
+            case "since_ms" | "until_ms" | "settled_until_ms":
                 found[key.removesuffix("_ms")] = Instant(value)
             case _:
                 found[key] = value

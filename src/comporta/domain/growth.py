@@ -13,8 +13,17 @@ KNOWN_MS = 3_600_000
 _DAY_MS = 86_400_000
 
 
+class Room(msgspec.Struct, frozen=True):
+    """What a store has of its disk, in bytes."""
+
+    used_bytes: int
+    """Files grow in jumps, and keep room for what comes next: only this tells the rate."""
+    spare_bytes: int
+    """Free inside its file, and used before the file grows."""
+
+
 class Sample(msgspec.Struct, frozen=True):
-    """How large everything was at a moment (Unix ms), and how much room there was."""
+    """How much was stored at a moment (Unix ms), and how much more there was room for."""
 
     at_ms: int
     stored_bytes: int

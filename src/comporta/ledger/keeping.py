@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from comporta.domain.growth import Sample
+from comporta.domain.growth import Room, Sample
 
 OPERATIONS_MAX = 10_000
 """Records of operations that are kept, the newest; then they are forgotten, by the hour."""
@@ -103,11 +103,15 @@ class Keeping(Protocol):
         """Dead letters below a number, newest first: number, and about how many bytes it keeps."""
         ...
 
-    async def tidy(self, now_ms: int) -> None:
-        """Forget a little of what has done its duty.
+    async def tidy(self, now_ms: int) -> bool:
+        """Forget a little of what has done its duty; whether there may be more of it.
 
         That is nudges of yesterday, and operations beyond `OPERATIONS_MAX`.
         """
+        ...
+
+    async def room(self) -> Room:
+        """How much is stored."""
         ...
 
     async def gives_back(self) -> bool:

@@ -138,6 +138,8 @@ class DeliveryFilter(msgspec.Struct, frozen=True, omit_defaults=True):
     """Made at or after this moment."""
     until_ms: int | None = None
     """Made before this moment."""
+    settled_until_ms: int | None = None
+    """Delivered, dead or discarded since before this moment; what is open is not meant."""
     reason: str | None = None
     """A part of the reason, upper or lower case: why it failed last, or why it was given up."""
     before_id: int | None = None

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.ids import millis_of
@@ -96,7 +97,9 @@ class Retention:
         if abs(self._now_ms() - self._round_at_ms) >= ROUND_MS:
             self._after = dict.fromkeys(Kept, 0)
             await self._prune_dead()
-            await self._keeping.tidy(self._now_ms())
+            # A large redrive leaves as many nudges: all of yesterday's go, not some.
+            while self._mine() and await self._keeping.tidy(self._now_ms()):
+                await self._sleep(REST_S_MIN)
             self._round_at_ms = self._now_ms()
         for kind in Kept:
             if self._limits.of(kind).mib:
@@ -131,12 +134,15 @@ class Retention:
 
     async def _prune_dead(self) -> None:
         """They are discarded, as a person would do it; then nothing keeps their events."""
-        limit = self._limits.dead
-        before_ms = self._now_ms() - limit.days * DAY_MS
-        why = f"kept for {limit.days} days"
-        if limit.mib and (beyond_ms := await self._dead_beyond_ms(limit.mib * MIB)) > before_ms:
-            before_ms, why = beyond_ms, f"more than {limit.mib} MiB of dead letters"
-        which = DeliveryFilter(state=DeliveryState.DEAD, until_ms=before_ms)
+        limit, dead = self._limits.dead, DeliveryFilter(state=DeliveryState.DEAD)
+        # Its age begins when it became one, for it may have been redriven long after it was made.
+        old = replace(dead, settled_until_ms=self._now_ms() - limit.days * DAY_MS)
+        await self._discard(old, f"kept for {limit.days} days")
+        if limit.mib and (beyond_ms := await self._dead_beyond_ms(limit.mib * MIB)):
+            beyond = replace(dead, until_ms=beyond_ms)
+            await self._discard(beyond, f"more than {limit.mib} MiB of dead letters")
+
+    async def _discard(self, which: DeliveryFilter, why: str) -> None:
         order = Order(Bulk.DISCARD, which, WHO, why)
         found = await self._ledger.matches(order.what, which)
         if found.count:

@@ -9,9 +9,10 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import apsw
 
-from comporta.domain.growth import SAMPLES_MAX, Sample
+from comporta.domain.growth import SAMPLES_MAX, Room, Sample
 from comporta.domain.ids import first_at, millis_of
 from comporta.embedded.reader import Reader
+from comporta.embedded.room import room
 from comporta.embedded.rows import every, one
 from comporta.embedded.upkeep import gives_back
 from comporta.ledger.keeping import OPERATIONS_MAX, Counted, Kept, Measure, Pruned
@@ -92,10 +93,17 @@ class SqliteKeeping:
         """See the port."""
         return await self._reader.run(every, SQL["dead_bytes"], (before_id, rows))
 
-    async def tidy(self, now_ms: int) -> None:
+    async def tidy(self, now_ms: int) -> bool:
         """See the port."""
-        await self._write(_do, "forget_nudges", (now_ms - NUDGES_KEPT_MS, TIDY_ROWS))
-        await self._write(_do, "forget_operations", (OPERATIONS_MAX, TIDY_ROWS))
+        old = (now_ms - NUDGES_KEPT_MS, TIDY_ROWS)
+        nudges = await self._write(_do, "forget_nudges", old)
+        beyond = (OPERATIONS_MAX, TIDY_ROWS)
+        operations = await self._write(_do, "forget_operations", beyond)
+        return max(nudges, operations) == TIDY_ROWS
+
+    async def room(self) -> Room:
+        """See the port."""
+        return await self._reader.run(room)
 
     async def gives_back(self) -> bool:
         """See the port."""
@@ -112,8 +120,10 @@ class SqliteKeeping:
         return [Sample(*row) for row in await self._reader.run(every, SQL["samples"])]
 
 
-def _do(connection: apsw.Connection, name: str, values: Sequence[object]) -> None:
+def _do(connection: apsw.Connection, name: str, values: Sequence[object]) -> int:
+    """Run a statement; how many rows it changed."""
     connection.execute(SQL[name], values)
+    return connection.changes()
 
 
 def _prune(

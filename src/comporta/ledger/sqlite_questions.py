@@ -104,6 +104,7 @@ def conditions(which: DeliveryFilter) -> Where:
         ("d.id IN (SELECT value FROM json_each(?))", json.encode(ids).decode() if ids else None),
         ("d.id >= ?", None if which.since_ms is None else first_at(which.since_ms)),
         ("d.id < ?", None if which.until_ms is None else first_at(which.until_ms)),
+        ("d.settled_at_ms > 0 AND d.settled_at_ms < ?", which.settled_until_ms),
         ("instr(lower(d.reason), lower(?)) > 0", which.reason),
     ):
         if value is not None:

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from comporta.domain.event import Record
+from comporta.domain.growth import Room
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +92,10 @@ class Log(Protocol):
 
     async def lag(self) -> int:
         """How many entries are appended and not yet committed, over all partitions."""
+        ...
+
+    async def room(self) -> Room:
+        """How much is stored."""
         ...
 
     def health(self) -> LogHealth:

@@ -17,11 +17,13 @@ import apsw
 import msgspec
 
 from comporta.domain.event import Record
+from comporta.domain.growth import Room
 from comporta.embedded.connection import connect
 from comporta.embedded.gate import Gate, gate_of
 from comporta.embedded.group_commit import GroupCommit
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
+from comporta.embedded.room import room
 from comporta.embedded.rows import one, transaction
 from comporta.embedded.upkeep import Upkeep
 from comporta.errors import ConfigError, StoreError, StoreUnavailableError
@@ -178,6 +180,10 @@ class SqliteLog:
     async def lag(self) -> int:
         """See the port."""
         return await self._reader.run(self._count_lag)
+
+    async def room(self) -> Room:
+        """See the port."""
+        return await self._reader.run(room)
 
     def health(self) -> LogHealth:
         """See the port."""

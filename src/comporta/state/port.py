@@ -127,8 +127,13 @@ class State(Protocol):
         """Add to the ring of refused requests and keep the newest `keep`."""
         ...
 
-    async def forget_rejected(self, before_ms: int) -> None:
-        """Forget what was refused before a moment (Unix ms)."""
+    async def forget_rejected(self, before_ms: int, rows_max: int) -> bool:
+        """Forget refused requests from before a moment; whether there may be more of them.
+
+        Args:
+            before_ms: Unix milliseconds.
+            rows_max: at most so many.
+        """
         ...
 
     async def rejected(self, limit: int, before_id: int | None = None) -> list[Rejected]:

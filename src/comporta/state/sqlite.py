@@ -49,7 +49,10 @@ INSERT INTO rejected (at_ms, status, reason, method, path, peer, source_id, head
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _KEEP = "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?"
-_FORGET_REJECTED = "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected WHERE at_ms < ?)"
+_FORGET_REJECTED = (
+    "DELETE FROM rejected"
+    " WHERE id IN (SELECT id FROM rejected ORDER BY id LIMIT ?2) AND at_ms < ?1"
+)
 _REJECTED = """
 SELECT at_ms, status, reason, method, path, peer, source_id, headers, body_bytes, id FROM rejected
 WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2
@@ -243,14 +246,15 @@ class SqliteState:
 
         await self._store.run(step)
 
-    async def forget_rejected(self, before_ms: int) -> None:
+    async def forget_rejected(self, before_ms: int, rows_max: int) -> bool:
         """See the port."""
 
-        def step(connection: apsw.Connection) -> None:
+        def step(connection: apsw.Connection) -> bool:
             with self._gate.turn(), transaction(connection):
-                connection.execute(_FORGET_REJECTED, (before_ms,))
+                connection.execute(_FORGET_REJECTED, (before_ms, rows_max))
+                return connection.changes() == rows_max
 
-        await self._store.run(step)
+        return await self._store.run(step)
 
     async def rejected(self, limit: int, before_id: int | None = None) -> list[Rejected]:
         """See the port."""

@@ -178,15 +178,17 @@ DESTINATIONS_DEFERRED = MetricDef(
     "Destinations whose circuit breaker is not closed: their deliveries wait.",
 )
 STORED_BYTES = MetricDef(
-    "comporta_stored_bytes", Kind.READING, "Bytes that the stores' files take, at the last sample."
+    "comporta_stored_bytes", Kind.READING, "Bytes in use in log and ledger, at the last sample."
 )
 STORED_GROWTH_BYTES = MetricDef(
     "comporta_stored_growth_bytes",
     Kind.READING,
-    "Bytes by which the stores' files grow in a day; left out until it is known.",
+    "Bytes by which log and ledger grow in a day; left out until it is known.",
 )
 DISK_FREE_BYTES = MetricDef(
-    "comporta_disk_free_bytes", Kind.READING, "Room on the stores' disk, at the last sample."
+    "comporta_disk_free_bytes",
+    Kind.READING,
+    "Room on the disk and inside the stores' files, at the last sample.",
 )
 DISK_LEFT_SECONDS = MetricDef(
     "comporta_disk_left_seconds",

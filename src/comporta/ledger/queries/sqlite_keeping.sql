@@ -67,7 +67,7 @@ SELECT d.id, 400 + e.body_bytes FROM deliveries d JOIN events e ON e.id = d.even
 WHERE d.state = 'dead' AND (?1 IS NULL OR d.id < ?1) ORDER BY d.id DESC LIMIT ?2;
 
 -- name: forget_nudges
-DELETE FROM nudges WHERE id IN (SELECT id FROM nudges WHERE nudged_at_ms < ? ORDER BY id LIMIT ?);
+DELETE FROM nudges WHERE nudged_at_ms < ? AND id IN (SELECT id FROM nudges ORDER BY id LIMIT ?);
 
 -- name: forget_operations
 DELETE FROM operations WHERE id IN (

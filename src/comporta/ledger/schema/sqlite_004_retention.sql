@@ -9,7 +9,7 @@ CREATE TABLE measures (
   PRIMARY KEY (kind, start_ms)
 ) STRICT, WITHOUT ROWID;
 
--- How large the files were, and how much room the disk had.
+-- How much was stored, and how much more there was room for.
 CREATE TABLE growth (
   at_ms        INTEGER PRIMARY KEY,
   stored_bytes INTEGER NOT NULL,
