@@ -94,7 +94,7 @@ class House:
         """The number of the event."""
         self._count += 1
         instance = more.setdefault("instance", "loja")
-        about = {"conversation": {"id": conversation}}
+        about: dict[str, Any] = {"conversation": {"id": conversation}}
         if event.startswith("conversation_upd"):
             about = {"id": conversation}  # as Chatwoot sends it: the conversation itself
         data = json.dumps({"event": event, "n": self._count, **about, **more}).encode()
