@@ -50,8 +50,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _KEEP = "DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?"
 _FORGET_REJECTED = (
-    "DELETE FROM rejected"
-    " WHERE id IN (SELECT id FROM rejected ORDER BY id LIMIT ?2) AND at_ms < ?1"
+    "DELETE FROM rejected WHERE id IN (SELECT id FROM rejected ORDER BY id LIMIT ?2) AND at_ms < ?1"
 )
 _REJECTED = """
 SELECT at_ms, status, reason, method, path, peer, source_id, headers, body_bytes, id FROM rejected
