@@ -163,7 +163,7 @@ class Gateway:
             defs.DELIVERIES_DEAD: totals.dead,
             defs.OLDEST_OPEN_AGE_SECONDS: (_now_ms() - oldest) / 1000 if oldest else 0.0,
             defs.WORKERS: len(await self._workers()),
-            defs.DESTINATIONS_DEFERRED: len(await self._stores.state.breakers()),
+            defs.DESTINATIONS_DEFERRED: len(await self._deferred()),
         }
 
 

@@ -233,6 +233,16 @@ class LedgerSuite(LedgerStage):
 
         assert asyncio.run(run()) == [0, 1, 0]
 
+    def test_a_refill_stops_once_its_bodies_are_large_enough(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            bodies = [b"%d" % number * 100 for number in range(1, 6)]
+            events = [new_event(n, record(body=body)) for n, body in enumerate(bodies, 1)]
+            await self.put(ledger, *events)
+            assert [one.body for one in await ledger.refill({KEY: 0}, 10, 250)] == bodies[:3]
+            assert [one.body for one in await ledger.refill({KEY: 0}, 10, 1)] == bodies[:1]
+
+        self.play(folder, story)
+
     # Outcomes
 
     def test_an_outcome_is_kept_with_its_attempt(self, folder: Path) -> None:

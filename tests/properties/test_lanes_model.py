@@ -1,5 +1,6 @@
 """Lanes against a model: a ledger on paper, and every order of events that a worker can meet."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from hypothesis import settings
@@ -218,9 +219,12 @@ class LanesMachine(RuleBasedStateMachine):
             self.look_up()
         refill, self.refill = self.refill, None
         if fails:
-            self.lanes.refilled(refill.wanted, (), 0)
+            self.lanes.refilled(refill.wanted, (), refill.wanted)
         else:
-            self.lanes.refilled(refill.wanted, refill.found or (), self.each_max)
+            found = refill.found or ()
+            counts = Counter(LaneKey(one.partition, "dst", one.lane) for one in found)
+            full = [key for key, count in counts.items() if count >= self.each_max]
+            self.lanes.refilled(refill.wanted, found, full)
 
     # Who owns it
 
@@ -249,7 +253,7 @@ class LanesMachine(RuleBasedStateMachine):
             still = [row.id for row in self.paper.rows.values() if row.state == "open"]
             assert not still, f"forgotten: {still}"
             assert len(self.lanes) == self.lanes.held == 0
-            assert all(self.lanes.idle(partition) for partition in PARTITIONS)
+            assert self.lanes.active() == set()
             lines = (*self.lanes._ready.values(), *self.lanes._hungry.values())
             assert not any((self.lanes._waiting, *lines))
 

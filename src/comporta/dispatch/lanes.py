@@ -16,7 +16,7 @@ from enum import Enum, auto
 
 from comporta.domain.classes import EventClass
 from comporta.domain.delivery import Delivery
-from comporta.domain.fairness import Rounds, Share, cost_of
+from comporta.domain.fairness import Rounds, Share, cost_of, room_of
 from comporta.domain.partitioning import BULK
 from comporta.ledger.port import LaneKey
 
@@ -67,8 +67,9 @@ class Lanes:
     """All lanes of a destination.
 
     Args:
-        held_max: deliveries kept in memory at the most; what is beyond stays in the ledger. One
-            instance gets half of it, and what was put back or repeated a quarter.
+        held_max: deliveries kept in memory at the most, a large one counting as many
+            (`fairness.room_of`); what is beyond stays in the ledger. One instance gets half of it,
+            and what was put back or repeated a quarter.
     """
 
     def __init__(self, held_max: int) -> None:
@@ -145,7 +146,7 @@ class Lanes:
         for delivery in lane.queue:
             if delivery.id == delivery_id:
                 lane.queue.remove(delivery)
-                self._let_go(place, lane, 1)
+                self._let_go(place, lane, delivery)
                 break
         self._settle_place(place, lane)
 
@@ -172,7 +173,7 @@ class Lanes:
                 self._settle_place(place, lane)
                 continue
             delivery = lane.queue.popleft()
-            self._let_go(place, lane, 1)
+            self._let_go(place, lane, delivery)
             lane.busy = delivery
             if place[1] >= 0:
                 lane.unsettled[delivery.id] = delivery
@@ -239,13 +240,14 @@ class Lanes:
         wanted[key] = lane.cursor
 
     def refilled(
-        self, asked: Collection[LaneKey], found: Iterable[Delivery], each_max: int
+        self,
+        asked: Collection[LaneKey],
+        found: Iterable[Delivery],
+        unfinished: Collection[LaneKey],
     ) -> None:
-        """What the ledger had for the lanes of `hungry`, at most `each_max` of each."""
-        counts: dict[Place, int] = {}
+        """What the ledger had for the lanes of `hungry`; of the unfinished ones it has more."""
         for delivery in found:
             place, lane = self._of(delivery)
-            counts[place] = counts.get(place, 0) + 1
             # Reopened meanwhile: what was read is older than what somebody changed.
             if lane is None or not lane.refilling or lane.rewind:
                 continue
@@ -259,20 +261,20 @@ class Lanes:
             lane = self._lanes.get(place)
             if lane is not None and lane.refilling:
                 lane.refilling = False
-                lane.more = lane.more or counts.get(place, 0) >= each_max
+                lane.more = lane.more or key in unfinished
                 self._settle_place(place, lane)
 
     def stop(self, partition: int) -> None:
         """Give out nothing more of this partition: it is to be handed over."""
         self._stopped.add(partition)
 
-    def idle(self, partition: int) -> bool:
-        """Nothing of this partition is under way."""
-        return not any(
-            lane.busy or lane.unsettled or lane.refilling
+    def active(self) -> set[int]:
+        """The partitions of which something is under way."""
+        return {
+            place[0]
             for place, lane in self._lanes.items()
-            if place[0] == partition
-        )
+            if lane.busy or lane.unsettled or lane.refilling
+        }
 
     def drop(self, partition: int) -> None:
         """Forget this partition: its new owner has it."""
@@ -303,21 +305,24 @@ class Lanes:
     def _hold(self, place: Place, lane: _Lane, delivery: Delivery) -> None:
         lane.queue.append(delivery)
         lane.tail = max(lane.tail, delivery.id)
-        self._let_go(place, lane, -1)
+        self._count(place, lane, room_of(len(delivery.body)))
+
+    def _let_go(self, place: Place, lane: _Lane, delivery: Delivery) -> None:
+        self._count(place, lane, -room_of(len(delivery.body)))
 
     def _release(self, place: Place, lane: _Lane) -> None:
-        if lane.queue:
-            self._let_go(place, lane, len(lane.queue))
-            lane.queue.clear()
+        for delivery in lane.queue:
+            self._let_go(place, lane, delivery)
+        lane.queue.clear()
 
-    def _let_go(self, place: Place, lane: _Lane, count: int) -> None:
-        """So many deliveries of the lane are in memory no more; a negative count: are, now."""
-        self.held -= count
+    def _count(self, place: Place, lane: _Lane, room: int) -> None:
+        """So much more of the lane is in memory now; less, if negative."""
+        self.held += room
         if place[1] >= 0 and place[1] & BULK:
-            self._held_bulk -= count
-        left = self._held_of.get(lane.instance_id, 0) - count
-        if left:
-            self._held_of[lane.instance_id] = left
+            self._held_bulk += room
+        held = self._held_of.get(lane.instance_id, 0) + room
+        if held:
+            self._held_of[lane.instance_id] = held
         else:
             self._held_of.pop(lane.instance_id, None)
 

@@ -15,6 +15,8 @@ from comporta.ledger.port import Ledger
 
 BATCH_MAX = 500
 HIGH_WATER = 4_000
+HIGH_WATER_BYTES = 256 * 1024 * 1024
+"""Of bodies: an outcome keeps its delivery until the ledger has it."""
 PAUSE_S = 0.5
 LINGER_S = 0.01
 """Outcomes gather this long: a transaction costs about as much for ten as for one."""
@@ -44,11 +46,13 @@ class Outcomes:
         self._settled, self._fenced = settled, fenced
         self._waiting: list[Outcome] = []
         self._under_way = 0
+        self._bytes = 0
         self._some = asyncio.Event()
 
     def put(self, outcome: Outcome) -> None:
         """Take an outcome; it is in the ledger when `settled` says so."""
         self._waiting.append(outcome)
+        self._bytes += _bytes_of(outcome)
         self._some.set()
 
     def __len__(self) -> int:
@@ -57,7 +61,7 @@ class Outcomes:
     @property
     def full(self) -> bool:
         """No new attempts, please."""
-        return len(self) >= HIGH_WATER
+        return len(self) >= HIGH_WATER or self._bytes >= HIGH_WATER_BYTES
 
     async def run(self) -> None:
         """Write batches until cancelled. A task of the dispatcher's group."""
@@ -76,6 +80,7 @@ class Outcomes:
                 await self._write(batch)
             finally:
                 self._under_way = 0
+                self._bytes -= sum(map(_bytes_of, batch))
 
     async def _write(self, batch: list[Outcome]) -> None:
         while True:
@@ -91,3 +96,7 @@ class Outcomes:
                 self._fenced(partition)
             self._settled([one for one in batch if one.delivery.partition not in fenced])
             return
+
+
+def _bytes_of(outcome: Outcome) -> int:
+    return len(outcome.delivery.body) + len(outcome.result.response)

@@ -6,7 +6,8 @@ has free slots for that kind of traffic and that instance (`domain.fairness`).
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine
 
 import structlog
 
@@ -25,10 +26,11 @@ from comporta.domain.delivery import (
     Outcome,
     Verdict,
     judge,
+    succeeded,
 )
 from comporta.domain.fairness import Share, Turns, slots
 from comporta.errors import StoreUnavailableError
-from comporta.ledger.port import LaneKey, Ledger
+from comporta.ledger.port import REFILL_BYTES_MAX, LaneKey, Ledger
 from comporta.state.port import State
 
 HELD_MAX = 4_000
@@ -197,7 +199,7 @@ class Outlet:
                 result = await outbound.send(delivery, name)
                 self.valve.saw(delivery, result, probe=probe)
                 climate = Climate(not self.valve.closed, self.valve.streak.passed_at_ms)
-                draw = self._desk.draw()
+                draw = 0.0 if succeeded(result) else self._desk.draw()
                 verdict = judge(delivery, result, outbound.patience, climate, draw)
         finally:
             self._slots.leave(delivery.instance_id, share)
@@ -241,12 +243,20 @@ class Outlet:
         except StoreUnavailableError as error:
             _log.error("lanes.not_refilled", error=str(error), lanes=len(wanted))
             await asyncio.sleep(REFILL_PAUSE_S)
-            self.lanes.refilled(wanted, (), 0)  # asks again: none found, more assumed
+            self.lanes.refilled(wanted, (), wanted)  # asks again: none found, more assumed
         else:
-            self.lanes.refilled(wanted, found, REFILL_EACH)
+            self.lanes.refilled(wanted, found, _unfinished(wanted, found))
         finally:
             self._refilling = False
         self.pump()
+
+
+def _unfinished(wanted: Collection[LaneKey], found: Collection[Delivery]) -> Collection[LaneKey]:
+    """Of which lanes the ledger may have more."""
+    if sum(len(one.body) for one in found) >= REFILL_BYTES_MAX:
+        return wanted
+    counts = Counter(LaneKey(one.partition, one.destination_id, one.lane) for one in found)
+    return {key for key, count in counts.items() if count >= REFILL_EACH}
 
 
 def _stale(delivery: Delivery, now_ms: int) -> bool:

@@ -39,8 +39,8 @@ class Lanework(Protocol):
         """Start nothing new of it: it is to be handed over."""
         ...
 
-    def partition_idle(self, partition: int) -> bool:
-        """Whether nothing of it is under way."""
+    def partitions_active(self) -> set[int]:
+        """Those of which something is under way."""
         ...
 
     def partition_lost(self, partition: int) -> None:
@@ -181,11 +181,11 @@ class Partitions:
         await self._give_back()
 
     async def _give_back(self) -> None:
-        done = [p for p in self._leaving if self._lanework.partition_idle(p)]
+        done = self._leaving - self._lanework.partitions_active() if self._leaving else set()
         for partition in done:
             self.lose(partition)
         if done:
-            await self._state.release(self._id, done)
+            await self._state.release(self._id, sorted(done))
 
     def _stop(self, partition: int) -> None:
         self._leaving.add(partition)

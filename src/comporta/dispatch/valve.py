@@ -5,7 +5,7 @@ cannot be asked, a rate lets nothing through: a limit that fails open is none.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -52,6 +52,7 @@ class Valve:
         self._permits_at_ms = 0
         self._probes = 0
         self._asking = False
+        self._telling = 0  # what the state is being told: what it said before is old
         self._again_at_ms = 0
 
     def change(self, rate: Rate | None, timeout_s: float) -> None:
@@ -138,7 +139,8 @@ class Valve:
 
     def learn(self, breaker: Breaker, changes: int) -> None:
         """The state says this of the breaker; `changes` as it was before it was asked."""
-        if changes == self.changes and not self._asking and breaker != self.breaker:
+        old = changes != self.changes or self._asking or self._telling
+        if not old and breaker != self.breaker:
             self._become(breaker)
 
     def _become(self, breaker: Breaker) -> None:
@@ -182,18 +184,24 @@ class Valve:
             self._become(breaker)
 
     async def _trip(self, reason: str, hold_s: float) -> None:
-        try:
-            self._become(await self._state.trip(self._id, self._now_ms(), reason, hold_s))
-        except StoreUnavailableError as error:
-            _log.error("breaker.not_kept", destination_id=self._id, error=str(error))
+        await self._tell(self._state.trip(self._id, self._now_ms(), reason, hold_s))
 
     async def _report(self, *, success: bool, reason: str, hold_s: float) -> None:
-        try:
-            found = await self._state.probed(
+        await self._tell(
+            self._state.probed(
                 self._id, self._now_ms(), success=success, reason=reason, hold_s=hold_s
             )
+        )
+
+    async def _tell(self, change: Awaitable[Breaker]) -> None:
+        """Have the state changed, and take up what it is then."""
+        self._telling += 1
+        try:
+            found = await change
         except StoreUnavailableError as error:
             _log.error("breaker.not_kept", destination_id=self._id, error=str(error))
-            self._news()
         else:
             self._become(found)
+        finally:
+            self._telling -= 1
+        self._news()

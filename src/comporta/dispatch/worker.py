@@ -147,9 +147,9 @@ class Dispatcher:
         for outlet in self._outlets.values():
             outlet.lanes.stop(partition)
 
-    def partition_idle(self, partition: int) -> bool:
+    def partitions_active(self) -> set[int]:
         """See `Lanework`."""
-        return all(outlet.lanes.idle(partition) for outlet in self._outlets.values())
+        return set().union(*(outlet.lanes.active() for outlet in self._outlets.values()))
 
     def partition_lost(self, partition: int) -> None:
         """See `Lanework`."""

@@ -15,9 +15,14 @@ COST_BYTES = 64 * 1024
 COST_MAX = 16
 
 
+def room_of(body_bytes: int) -> int:
+    """What a body of this size takes up in memory: 1 for each 64 KiB that it has begun."""
+    return 1 + body_bytes // COST_BYTES
+
+
 def cost_of(body_bytes: int) -> int:
     """What a body of this size costs: 1 up to 64 KiB, 16 at the most."""
-    return min(COST_MAX, 1 + body_bytes // COST_BYTES)
+    return min(COST_MAX, room_of(body_bytes))
 
 
 class _Flow(Generic[T]):

@@ -17,6 +17,9 @@ from comporta.domain.fleet import Fleet
 from comporta.domain.pace import Pace
 from comporta.ledger.keeping import Keeping
 
+REFILL_BYTES_MAX = 16 * 1024 * 1024
+"""Of the bodies that one refill brings, but for the last of them."""
+
 
 class LaneKey(msgspec.Struct, frozen=True, order=True):
     """A lane within the whole gateway."""
@@ -301,12 +304,15 @@ class Ledger(Protocol):
         """
         ...
 
-    async def refill(self, lanes: Mapping[LaneKey, int], each_max: int) -> list[Delivery]:
+    async def refill(
+        self, lanes: Mapping[LaneKey, int], each_max: int, bytes_max: int = REFILL_BYTES_MAX
+    ) -> list[Delivery]:
         """The next open deliveries of these lanes, in order, with their bodies.
 
         Args:
             lanes: lane → id of the last delivery that it has dealt with (0: from the start).
             each_max: at most this many of each lane.
+            bytes_max: stop once the bodies have so many bytes; any of the lanes may have more then.
         """
         ...
 

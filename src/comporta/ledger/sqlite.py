@@ -30,6 +30,7 @@ from comporta.ledger import sqlite_dispatch as work
 from comporta.ledger import sqlite_questions as questions
 from comporta.ledger.keeping import Keeping
 from comporta.ledger.port import (
+    REFILL_BYTES_MAX,
     AttemptRow,
     Bulk,
     Claim,
@@ -171,9 +172,11 @@ class SqliteLedger:
         """See the port."""
         return await self._write(self._recorder.record, tokens, events, now_ms)
 
-    async def refill(self, lanes: Mapping[LaneKey, int], each_max: int) -> list[Delivery]:
+    async def refill(
+        self, lanes: Mapping[LaneKey, int], each_max: int, bytes_max: int = REFILL_BYTES_MAX
+    ) -> list[Delivery]:
         """See the port."""
-        return await self._reader.run(work.refill, list(lanes.items()), each_max)
+        return await self._reader.run(work.refill, list(lanes.items()), each_max, bytes_max)
 
     async def settle(
         self, tokens: Mapping[int, int], outcomes: Sequence[Outcome], now_ms: int

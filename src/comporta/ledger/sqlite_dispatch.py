@@ -83,14 +83,22 @@ def _attempt(outcome: Outcome) -> tuple[object, ...]:
 
 
 def refill(
-    connection: apsw.Connection, lanes: Iterable[tuple[LaneKey, int]], each_max: int
+    connection: apsw.Connection,
+    lanes: Iterable[tuple[LaneKey, int]],
+    each_max: int,
+    bytes_max: int,
 ) -> list[Delivery]:
     """See the port."""
     found: list[Delivery] = []
+    size = 0
     for key, after in lanes:
         values = (key.partition, key.destination_id, key.lane, after, each_max)
-        rows = every(connection, SQL["refill"], values)
-        found.extend(_row_delivery(row) for row in rows)
+        for row in connection.execute(SQL["refill"], values):
+            delivery = _row_delivery(row)
+            found.append(delivery)
+            size += len(delivery.body)
+            if size >= bytes_max:
+                return found
     return found
 
 

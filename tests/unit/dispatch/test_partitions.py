@@ -131,8 +131,8 @@ class Worker:
         assert self.lanes[partition] == "open"
         self.lanes[partition] = "stopped"
 
-    def partition_idle(self, partition: int) -> bool:
-        return partition not in self.busy
+    def partitions_active(self) -> set[int]:
+        return self.busy
 
     def partition_lost(self, partition: int) -> None:
         self.lanes.pop(partition, None)
