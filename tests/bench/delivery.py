@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 from tests.bench import client, e2e, stock
-from tests.bench.delivery_figures import ClientRow, ThroughputRow
+from tests.bench.delivery_figures import ClientRow, ThroughputRow, both
 from tests.bench.figures import EndToEndRow
 from tests.bench.servers import (
     ROOT,
@@ -76,9 +76,16 @@ def lags(size: Size, folder: Path, say: Say) -> tuple[EndToEndRow, ...]:
 
 
 def _one(instances: int, events: int, port: int, folder: Path, say: Say) -> ThroughputRow:
+    """The stock, between two measurements of the client: a machine's speed drifts."""
     say(f"the HTTP client alone, {events:,} calls")
-    alone = _client(port, events)
+    first = _client(port, events)
     say(f"delivery, {events:,} events of {instances:,} instances")
+    row = _stock(instances, events, port, folder)
+    say(f"the HTTP client alone, {events:,} calls")
+    return msgspec.structs.replace(row, client=both(first, _client(port, events)))
+
+
+def _stock(instances: int, events: int, port: int, folder: Path) -> ThroughputRow:
     data = data_folder(folder, e2e.fleet(port, instances))
     stock.apply(data)
     name = f"stock-{instances}"
@@ -95,7 +102,7 @@ def _one(instances: int, events: int, port: int, folder: Path, say: Say) -> Thro
         return ThroughputRow(
             instances=instances,
             events=events,
-            client=alone,
+            client=ClientRow(0, 0, 0.0, 0.0),
             per_s=counted / max(LOOK_S, ended - began),
             cpu_us=(cpu_s(dispatch) - cpu) / counted * 1e6,
             lost=events - found["unique"],

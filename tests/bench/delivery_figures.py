@@ -1,5 +1,7 @@
 """What is measured of delivery, as data, and how it compares with what is aimed at. No I/O."""
 
+from statistics import harmonic_mean
+
 import msgspec
 from tests.bench.aim import Aim, at_least, at_most, none_of
 
@@ -18,8 +20,18 @@ class ClientRow(msgspec.Struct, frozen=True):
     cpu_us: float
 
 
+def both(first: ClientRow, second: ClientRow) -> ClientRow:
+    """Two measurements of as many calls each, as one: the rate over the time of both."""
+    return ClientRow(
+        first.calls + second.calls,
+        first.failed + second.failed,
+        harmonic_mean((first.per_s, second.per_s)),
+        (first.cpu_us + second.cpu_us) / 2,
+    )
+
+
 class ThroughputRow(msgspec.Struct, frozen=True):
-    """A stock in the log, delivered; `client`: measured just before, with as many calls."""
+    """A stock in the log, delivered; `client`: just before and just after, as many calls each."""
 
     instances: int
     events: int

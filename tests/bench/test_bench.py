@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.bench import stock
-from tests.bench.delivery_figures import ClientRow, DeliveryResults, OpenRow, ThroughputRow
+from tests.bench.delivery_figures import ClientRow, DeliveryResults, OpenRow, ThroughputRow, both
 from tests.bench.figures import (
     KEPT,
     NEW,
@@ -140,6 +140,11 @@ def test_conversations_that_slow_others_down_or_lose_events_miss_their_aim(
 ) -> None:
     verdicts = delivery_verdicts(STOCK, msgspec.structs.replace(OPEN, **{field: value}))
     assert [number for number, met in enumerate(verdicts) if not met] == [missed]
+
+
+def test_the_client_before_and_after_count_alike_and_by_the_time_they_took() -> None:
+    slow, fast = ClientRow(100, 0, 1_000.0, 100.0), ClientRow(100, 1, 4_000.0, 200.0)
+    assert both(slow, fast) == ClientRow(200, 1, 1_600.0, 150.0)
 
 
 def test_a_stock_is_spread_over_instances_and_conversations_and_numbered_in_each() -> None:
