@@ -165,7 +165,7 @@ def _ledger_aims(results: Results) -> list[Aim]:
             f"ledger's cost an event, {row.state}",
             f"≤ +{GROWTH_MAX:.0%}",
             f"{growth(row, results.ledger[0]):+.0%}",
-            growth(row, results.ledger[0]) <= GROWTH_MAX,
+            growth(row, results.ledger[0]) <= GROWTH_MAX + 1e-9,
         )
         for row in results.ledger[1:]
     ]
