@@ -311,3 +311,125 @@ def test_a_name_that_the_fleet_has_already_refuses_the_start(tmp_path: Path) -> 
     said, _nothing = process.communicate(timeout=60)
     assert process.returncode == 6
     assert 'a destination or route "crm" already' in said
+
+
+# What fails on one event, and what fails on all
+
+FRAGILE = """
+import asyncio
+import os
+import pathlib
+import time
+
+from comporta import ConversationCreated, Drop, Gateway, MessageCreated, MessageUpdated
+
+gateway = Gateway()
+SPANS = pathlib.Path(__file__).parent / "spans.txt"
+
+
+@gateway.on("message_created")
+async def picky(event: MessageCreated) -> None:
+    if event.content == "poison":
+        raise LookupError("no order in this message")
+    if event.content == "spam":
+        raise Drop("it is spam")
+
+
+@gateway.on("message_updated")
+async def hopeless(event: MessageUpdated) -> None:
+    raise RuntimeError("never going to work")
+
+
+@gateway.on("conversation_created", concurrency=2)
+async def narrow(event: ConversationCreated) -> None:
+    began = time.monotonic()
+    await asyncio.sleep(0.15)
+    with SPANS.open("a") as file:
+        file.write(f"{began} {time.monotonic()} {os.getpid()}\\n")
+"""
+OWN_ROUTES_ONLY = FLEET.partition("[[destination]]")[0]
+
+
+def fragile(folder: Path, workers: int = 1) -> Gateway:
+    (folder / "mybot.py").write_text(FRAGILE)
+    gateway = Gateway(folder, OWN_ROUTES_ONLY, workers=workers, handlers="mybot:gateway")
+    gateway.environment["PYTHONPATH"] += f":{folder}"
+    return gateway
+
+
+def owed(gateway: Gateway, name: str, state: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = gateway.command(
+        "deliveries", "--destination", name, "--state", state, "--limit", "1000"
+    )
+    return found
+
+
+def test_a_handler_that_fails_on_one_event_gives_up_that_one_with_its_traceback(
+    tmp_path: Path,
+) -> None:
+    with Receiver() as crm, fragile(tmp_path) as gateway:
+        bot = Bot(gateway, crm, tmp_path)
+        bot.say("poison", 1)
+        bot.tried("poison", "picky")
+        bot.say("spam", 2)
+        for conversation in range(3, 13):
+            bot.say(f"fine {conversation}", conversation)
+        wait_for("the others pass", lambda: len(owed(gateway, "picky", "delivered")) == 10)
+        (dead,) = wait_for("it is given up", lambda: owed(gateway, "picky", "dead"))
+        row, attempts = bot.tried("poison", "picky")
+        assert (show("dlv", row.id), row.attempts) == (dead["id"], 2)
+        assert row.reason == "LookupError: no order in this message"
+        trace = attempts[-1].response.decode()
+        assert 'raise LookupError("no order in this message")' in trace
+        assert 'mybot.py", line ' in trace
+        (discarded,) = owed(gateway, "picky", "discarded")
+        assert discarded["reason"] == "it is spam"
+        assert gateway.command("destination", "show", "picky")["breaker"] == "closed"
+
+
+def test_a_handler_that_fails_on_everything_opens_the_breaker_and_gives_nothing_up(
+    tmp_path: Path,
+) -> None:
+    with Receiver() as crm, fragile(tmp_path) as gateway:
+        bot = Bot(gateway, crm, tmp_path)
+        for conversation in range(1, 13):
+            body = sample("message_updated") | {"id": conversation}
+            body["conversation"]["id"] = conversation
+            bot.post(body)
+
+        async def opened(stores: Stores) -> bool:
+            fleet = await stores.ledger.fleet()
+            (mine,) = [one.id for one in fleet.destinations if one.name == "hopeless"]
+            breaker = (await stores.state.breakers()).get(mine)
+            # Twice: a probe has failed as well since.
+            return breaker is not None and breaker.trips > 1
+
+        wait_for("it stays open", lambda: gateway.ask(opened), 40)
+        shown = gateway.command("destination", "show", "hopeless")
+        assert shown["breaker"] in {"open", "half_open"}
+        assert "never going to work" in shown["breaker_reason"]
+        assert not owed(gateway, "hopeless", "dead")
+        waiting = owed(gateway, "hopeless", "pending") + owed(gateway, "hopeless", "scheduled")
+        assert len(waiting) == 12
+
+
+def test_the_concurrency_of_a_handler_holds_over_all_workers(tmp_path: Path) -> None:
+    with Receiver() as crm, fragile(tmp_path, workers=2) as gateway:
+        bot = Bot(gateway, crm, tmp_path)
+        for conversation in range(1, 31):
+            bot.post(sample("conversation_created") | {"id": conversation})
+        spans = tmp_path / "spans.txt"
+        wait_for(
+            "all are done",
+            lambda: spans.exists() and len(spans.read_text().splitlines()) == 30,
+            40,
+        )
+        lines = [line.split() for line in spans.read_text().splitlines()]
+        edges = [(float(begin), 1) for begin, _end, _pid in lines]
+        edges += [(float(end), -1) for _begin, end, _pid in lines]
+        running, most = 0, 0
+        for _at_s, step in sorted(edges):
+            running += step
+            most = max(most, running)
+        assert most == 2
+        assert len({pid for _begin, _end, pid in lines}) == 2
