@@ -18,6 +18,7 @@ from comporta.ledger.admin import AdminLedger
 from comporta.ledger.sqlite import SqliteLedger
 from comporta.log.sqlite import SqliteLog
 from comporta.operating.keys import KeyService
+from comporta.operating.trials import TrialService
 from comporta.settings import Settings, split_engine_url
 from comporta.state.sqlite import SqliteState
 from comporta.telemetry.tally import Tally
@@ -42,6 +43,7 @@ class Stores:
         self.fleet = FleetService(self.ledger, self.vault)
         self.admin: AdminLedger = self.ledger.admin
         self.keys = KeyService(self.admin)
+        self.trials = TrialService(self.ledger, self.vault)
 
     def open_secret(self, secret: Secret) -> str:
         """A secret of the fleet, unsealed. Raises ConfigError if another key sealed it."""

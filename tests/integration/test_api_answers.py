@@ -1,6 +1,7 @@
 """What the admin API answers: pages, problems, repetition, and changes that the gateway acts on."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -242,9 +243,9 @@ def test_a_repeated_request_is_carried_out_once_and_answered_alike(api: Api) -> 
 
 
 def test_a_key_of_another_request_is_refused(api: Api) -> None:
-    assert api("POST", "/deliveries/count", {"all": True}, Idempotency_Key="b-1").status == 200
+    assert api("POST", "/destinations/crm/resume", Idempotency_Key="b-1").status == 200
     for path, body in (
-        ("/deliveries/count", {"all": True, "state": "dead"}),
+        ("/destinations/crm/resume", {}),
         ("/deliveries/redrive", {"all": True}),
     ):
         other = api("POST", path, body, Idempotency_Key="b-1")
@@ -276,9 +277,99 @@ def test_of_requests_at_once_with_one_key_one_is_carried_out(api: Api) -> None:
 
 def test_a_key_for_repetition_has_one_to_255_printable_characters(api: Api) -> None:
     for key in ("x" * 256, "\xe9"):
-        assert api("POST", "/deliveries/count", {"all": True}, Idempotency_Key=key).status == 422
-    longest = api("POST", "/deliveries/count", {"all": True}, Idempotency_Key="x" * 255)
+        assert api("POST", "/destinations/crm/resume", Idempotency_Key=key).status == 422
+    longest = api("POST", "/destinations/crm/resume", Idempotency_Key="x" * 255)
     assert longest.status == 200
+
+
+def test_an_answer_that_changed_nothing_is_not_kept(api: Api) -> None:
+    for _again in range(2):
+        answer = api("POST", "/deliveries/count", {"all": True}, Idempotency_Key="e-1")
+        assert answer.status == 200
+        assert "idempotent-replayed" not in answer.headers
+
+
+# Trials
+
+
+def test_routes_are_tried_with_a_body_as_text_or_base64_or_a_stored_event(api: Api) -> None:
+    body = json.dumps({"event": "message_created", "content": "Olá"})
+    fits = {"name": "tudo", "fits": True, "to": ["crm"], "miss": None, "error": ""}
+    for given in ({"body": body}, {"body_base64": b64encode(body.encode()).decode()}):
+        tried = api("POST", "/routes/test", {"instance": "loja-sp", **given}).json
+        assert tried == {
+            "instance": "loja-sp",
+            "event_type": "message_created",
+            "fits": True,
+            "routes": [fits],
+        }
+    stored = api("GET", "/events?limit=1").json["items"][0]["id"]
+    assert api("POST", "/routes/test", {"event": stored, "route": "tudo"}).json["fits"]
+
+
+def test_a_route_that_does_not_fit_says_the_first_reason(api: Api) -> None:
+    route = {"name": "vip", "to": ["crm"], "where": {"inbox_id": [12, 13]}}
+    assert api("POST", "/routes", route).status == 201
+    body = json.dumps({"event": "message_created", "inbox": {"id": 14}})
+    asked = {"instance": "loja-rio", "body": body, "route": "vip"}
+    tried = api("POST", "/routes/test", asked).json
+    assert tried["fits"] is False
+    (one,) = tried["routes"]
+    assert one["miss"] == {
+        "part": "where",
+        "condition": "inbox_id",
+        "wanted": [12, 13],
+        "found": 14,
+    }
+    assert api("DELETE", "/routes/vip").status == 200
+
+
+def test_a_request_is_shown_without_secrets_signature_or_delivery(api: Api) -> None:
+    before = len(api.crm.arrived)
+    assert api("PATCH", "/destinations/crm", {"headers": {"X-Key": "hush-2"}}).status == 200
+    body = json.dumps({"event": "message_created", "content": "Olá"})
+    key = new_key(api.gateway, "only-looks", "read")
+    answer = ask(api.gateway, key, "POST", "/destinations/crm/test", {"body": body})
+    tried = answer.json
+    assert (answer.status, tried["sent"], tried["body"]) == (200, True, body)
+    assert tried["headers"]["x-key"] == tried["headers"]["webhook-signature"] == "***"
+    assert tried["headers"]["comporta-instance"] == "example"
+    assert b"hush-2" not in answer.body
+    assert len(api.crm.arrived) == before
+    assert api("PATCH", "/destinations/crm", {"headers": {"X-Key": None}}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "pointer"),
+    [
+        ({}, 422, ""),
+        ({"event": "evt_0000000000001", "body": "{}"}, 422, ""),
+        ({"event": "evt_x"}, 422, "/event"),
+        ({"event": "evt_0000000000001", "instance": "loja-sp"}, 422, "/instance"),
+        ({"event": "evt_0000000000001"}, 404, None),
+        ({"body": "{}"}, 422, "/instance"),
+        ({"body": "{}", "instance": "loja"}, 404, None),
+        ({"body": "{}", "instance": "loja-sp", "route": "none"}, 404, None),
+        ({"body": "[]", "instance": "loja-sp"}, 422, None),
+        ({"body_base64": "?", "instance": "loja-sp"}, 422, "/body_base64"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_with_its_place(
+    api: Api, asked: dict[str, str], status: int, pointer: str | None
+) -> None:
+    answer = api("POST", "/routes/test", asked)
+    assert answer.status == status
+    if pointer is not None:
+        assert answer.json["errors"][0]["pointer"] == pointer
+
+
+def test_a_trial_takes_four_mebibytes_and_no_more(api: Api) -> None:
+    def tried(total_bytes: int) -> int:
+        asked = {"instance": "loja-sp", "body": "{}"}
+        filled = json.dumps(asked).encode()
+        return api("POST", "/routes/test", filled.ljust(total_bytes)).status
+
+    assert (tried(4 * 1024**2), tried(4 * 1024**2 + 1)) == (200, 413)
 
 
 # Secrets

@@ -101,6 +101,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
         ("deliveries", "--limit", "201"),
         ("deliveries", "--state", "dead", "--destination", "crm"),
         ("route", "test", "--event", "evt_FIRST"),
+        ("route", "test", "tudo", "--event", "evt_FIRST"),
         ("dead", "--instance", "loja-rio"),
         ("rejected",),
         ("export",),
@@ -122,6 +123,25 @@ def test_an_event_is_shown_alike_with_its_body_byte_for_byte(elsewhere: Elsewher
     assert shown == elsewhere.gateway.command("event", "show", event)
     assert shown["timeline"][0]["tries"]
     assert elsewhere("event", "show", event, "--body").out == shown["body"]
+
+
+def test_an_event_is_tried_alike_from_elsewhere(elsewhere: Elsewhere) -> None:
+    file = elsewhere.folder / "body.json"
+    file.write_bytes(b'{"event":"message_created","content":"\xff ol\xc3\xa1"}')
+    stored = elsewhere.data("events", "--limit", "1")[0]["id"]
+    own = {"webhook-id", "webhook-timestamp", "comporta-event-id"}
+    for event in (stored, str(file)):
+        there = elsewhere.data("destination", "test", "crm", "--event", event)
+        here = elsewhere.gateway.command("destination", "test", "crm", "--event", event)
+        for one in (here, there):
+            one["headers"] = {k: v for k, v in one["headers"].items() if k not in own}
+        assert there == here
+        assert there["headers"]["webhook-signature"] == "***"
+    named = ("route", "test", "--event", str(file), "--instance", "loja-rio")
+    assert elsewhere.data(*named) == elsewhere.gateway.command(*named)
+    bare = elsewhere("route", "test", "--event", str(file))
+    assert (bare.code, "--instance" in bare.err) == (2, True)
+    assert elsewhere("destination", "test", "none", "--event", stored).code == 3
 
 
 def test_the_fleet_is_changed_from_elsewhere(elsewhere: Elsewhere) -> None:

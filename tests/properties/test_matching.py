@@ -140,7 +140,7 @@ def test_what_is_explained_is_what_is_done(
     for route in rules:
         table = RouteTable(Fleet(1, FLEET.instances, FLEET.destinations, (route,)))
         chosen = table.choose(f"ins_{name}", event_type, lambda: seen)
-        verdict = explain(route, name, event_type, seen)
+        verdict = explain(route, name, event_type, lambda: seen)
         if set(route.to) - {"removed"}:
             assert verdict.fits == bool(chosen)
         if verdict.miss is not None and verdict.miss.condition:
@@ -226,4 +226,4 @@ def test_a_condition_of_a_newer_version_neither_stops_the_routes_nor_loses_an_ev
     crm, bot = table.choose("ins_loja-sp", "message_created", lambda: Fields(status="open"))
     assert "there is no condition 'mood'" in crm.error
     assert bot == Choice("rte_2", "dst_bot")
-    assert "mood" in explain(newer, "loja-sp", "message_created", Fields()).error
+    assert "mood" in explain(newer, "loja-sp", "message_created", Fields).error

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from comporta.cli.remote import Access
     from comporta.cli.remote_fleet import RemoteFleet, RemoteKeys
     from comporta.cli.remote_ledger import RemoteLedger, RemoteState
+    from comporta.cli.remote_trials import RemoteTrials
     from comporta.fleet.service import FleetService
     from comporta.operating.keys import KeyService
+    from comporta.operating.trials import TrialService
     from comporta.settings import Settings
     from comporta.vault import Vault
 
@@ -58,6 +60,11 @@ class Stores(Protocol):
     @property
     def keys(self) -> "KeyService | RemoteKeys":
         """Makes and revokes API keys."""
+        ...
+
+    @property
+    def trials(self) -> "TrialService | RemoteTrials":
+        """Tries events on routes and destinations."""
         ...
 
 
@@ -92,6 +99,11 @@ class LocalStores(Protocol):
     @property
     def keys(self) -> "KeyService":
         """Makes and revokes API keys."""
+        ...
+
+    @property
+    def trials(self) -> "TrialService":
+        """Tries events on routes and destinations."""
         ...
 
 

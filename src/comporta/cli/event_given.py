@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from comporta.chatwoot.peek import NotAnObjectError, peek
-from comporta.cli.desk import Stores, deadline
 from comporta.cli.names import number
-from comporta.errors import ConfigError, NotFoundError
+from comporta.errors import ConfigError
 from comporta.i18n import _
-from comporta.ledger.port import EventDetail
+from comporta.operating.trials import Sample
 
 EventGiven = Annotated[
     str,
@@ -28,12 +27,30 @@ def is_id(event: str) -> bool:
     return event.startswith("evt_")
 
 
-def read_body(file: str, bytes_max: int) -> bytes:
-    """The body in a file; `-` is standard input.
+def sample_of(event: str, bytes_max: int, instance: str = "") -> Sample:
+    """What a person named.
+
+    Args:
+        event: a file with a body, or an event's id.
+        bytes_max: the largest body.
+        instance: whose the body in a file is.
 
     Raises:
-        ConfigError: it cannot be read, or is larger than what would be taken in.
+        typer.BadParameter: it is not such an id.
+        ConfigError: the file cannot be read, is too large, or holds no JSON object.
     """
+    if is_id(event):
+        return Sample(number("evt", event))
+    body = _read(event, bytes_max)
+    try:
+        peek(body)
+    except NotAnObjectError:
+        said = _('"{name}" does not hold a JSON object. Give a body as Chatwoot sends it.')
+        raise ConfigError(said.format(name=event)) from None
+    return Sample(body=body, instance=instance)
+
+
+def _read(file: str, bytes_max: int) -> bytes:
     try:
         if file == _STDIN:
             body = sys.stdin.buffer.read(bytes_max + 1)
@@ -47,30 +64,3 @@ def read_body(file: str, bytes_max: int) -> bytes:
         said = _("The event is larger than body_bytes_max ({max} bytes): it would be refused.")
         raise ConfigError(said.format(max=bytes_max))
     return body
-
-
-def type_of(body: bytes, file: str) -> str:
-    """The event type in a body from a file.
-
-    Raises:
-        ConfigError: it is not a JSON object.
-    """
-    try:
-        return peek(body).event_type
-    except NotAnObjectError:
-        said = _('"{name}" does not hold a JSON object. Give a body as Chatwoot sends it.')
-        raise ConfigError(said.format(name=file)) from None
-
-
-async def stored_event(stores: Stores, event: str) -> EventDetail:
-    """A stored event by its id.
-
-    Raises:
-        NotFoundError: there is none.
-    """
-    event_id = number("evt", event)
-    async with deadline():
-        detail = await stores.ledger.event(event_id)
-    if detail is None:
-        raise NotFoundError(_("There is no event {id}.").format(id=event))
-    return detail

@@ -14,6 +14,7 @@ import msgspec
 from comporta.cli.remote_fleet import RemoteFleet, RemoteKeys
 from comporta.cli.remote_http import Connection
 from comporta.cli.remote_ledger import RemoteLedger, RemoteState
+from comporta.cli.remote_trials import RemoteTrials
 from comporta.fleet.credentials import FILE, resolve
 
 
@@ -62,6 +63,7 @@ class RemoteStores:
         self.ledger = RemoteLedger(connection, self.fleet.read)
         self.state = RemoteState(connection)
         self.keys = RemoteKeys(connection)
+        self.trials = RemoteTrials(connection)
 
 
 @asynccontextmanager

@@ -5,28 +5,19 @@ The event is a body from a file or one that is stored. Nothing is delivered and 
 
 from typing import Annotated
 
-import msgspec
 import typer
+from msgspec.structs import replace
 
-from comporta.chatwoot.fields import fields_of
-from comporta.cli.desk import Desk, Stores, deadline
-from comporta.cli.event_given import EventGiven, is_id, read_body, stored_event, type_of
-from comporta.cli.events import body_of
+from comporta.cli.desk import Desk, deadline
+from comporta.cli.event_given import EventGiven, is_id, sample_of
 from comporta.cli.exits import Exit
-from comporta.cli.names import Names
 from comporta.cli.reasons import reason_of
 from comporta.cli.screen import Column, Row, Word
-from comporta.domain.explaining import Verdict, explain
+from comporta.domain.explaining import Verdict
 from comporta.domain.fleet import Fleet
 from comporta.errors import NotFoundError
-from comporta.fleet.named import find
 from comporta.i18n import _
-
-
-class _Event(msgspec.Struct, frozen=True):
-    instance: str
-    event_type: str
-    body: bytes
+from comporta.operating.trials import RoutesTried
 
 
 async def trial(
@@ -44,58 +35,47 @@ async def trial(
 
     Delivers nothing. Ends with 8 if no route is for it.
     """
-    given = None if is_id(event) else read_body(event, desk.settings.body_bytes_max)
-    async with desk.stores() as stores:
-        async with deadline():
-            fleet = await stores.ledger.fleet()
-        routes = fleet.routes if name is None else (find("route", name, fleet.routes),)
-        if given is None:
-            tried = await _stored(stores, fleet, event, instance)
-        else:
-            tried = _given(fleet, given, event, instance)
-    fields = fields_of(tried.body)
-    verdicts = [explain(route, tried.instance, tried.event_type, fields) for route in routes]
-    _show(desk, tried, verdicts)
-    if not any(verdict.fits for verdict in verdicts):
+    if is_id(event) and instance is not None:
+        raise typer.BadParameter(
+            _("Of a stored event the instance is known: leave --instance out.")
+        )
+    sample = sample_of(event, desk.settings.body_bytes_max, instance or "")
+    async with desk.stores() as stores, deadline():
+        if sample.event_id is None and instance is None:
+            sample = replace(sample, instance=_only_instance(await stores.ledger.fleet()))
+        tried = await stores.trials.routes(sample, name, desk.now_ms())
+    _show(desk, tried)
+    if not _fits(tried):
         raise typer.Exit(Exit.NO_MATCH)
 
 
-def _given(fleet: Fleet, body: bytes, file: str, instance: str | None) -> _Event:
-    event_type = type_of(body, file)
-    if instance is not None:
-        return _Event(find("instance", instance, fleet.instances).name, event_type, body)
+def _only_instance(fleet: Fleet) -> str:
     if not fleet.instances:
         raise NotFoundError(_("There are no instances. Add one: comporta instance add NAME"))
     if len(fleet.instances) > 1:
         raise typer.BadParameter(
             _("There are several instances. Say whose event it is: --instance")
         )
-    return _Event(fleet.instances[0].name, event_type, body)
+    return fleet.instances[0].name
 
 
-async def _stored(stores: Stores, fleet: Fleet, event: str, instance: str | None) -> _Event:
-    if instance is not None:
-        raise typer.BadParameter(
-            _("Of a stored event the instance is known: leave --instance out.")
-        )
-    detail = await stored_event(stores, event)
-    name = Names(fleet).instance(detail.row.instance_id)
-    return _Event(name, detail.row.event_type, body_of(detail))
+def _fits(tried: RoutesTried) -> bool:
+    return any(verdict.fits for verdict in tried.verdicts)
 
 
-def _show(desk: Desk, event: _Event, verdicts: list[Verdict]) -> None:
-    rows = [_cells(verdict) for verdict in verdicts]
+def _show(desk: Desk, tried: RoutesTried) -> None:
+    rows = [_cells(verdict) for verdict in tried.verdicts]
     if desk.screen.json:
         data = {
-            "instance": event.instance,
-            "event_type": event.event_type,
-            "fits": any(verdict.fits for verdict in verdicts),
+            "instance": tried.instance,
+            "event_type": tried.event_type,
+            "fits": _fits(tried),
             "routes": rows,
         }
         desk.screen.result(data, "")
         return
     of = _("{event_type} of {instance}")
-    desk.screen.say(of.format(event_type=event.event_type or "–", instance=event.instance))
+    desk.screen.say(of.format(event_type=tried.event_type or "–", instance=tried.instance))
     columns = (
         Column("name", _("ROUTE")),
         Column("fits", _("FITS")),

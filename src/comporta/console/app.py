@@ -28,6 +28,7 @@ from comporta.console.keys import KeyOperations
 from comporta.console.operations import PREFIX, Operations
 from comporta.console.routing import DestinationOperations, RouteOperations
 from comporta.console.traffic import DeliveryOperations, EventOperations
+from comporta.console.trials import DestinationTrial, RouteTrial
 from comporta.console.watching import WatchingOperations
 from comporta.i18n import choose, speaking
 
@@ -63,6 +64,8 @@ def console_app(desk: Desk, clock: Callable[[], float] = time.monotonic) -> Fast
         ("instances", InstanceOperations(desk)),
         ("destinations", DestinationOperations(desk)),
         ("routes", RouteOperations(desk)),
+        ("destinations", DestinationTrial(desk)),
+        ("routes", RouteTrial(desk)),
         ("events", EventOperations(desk)),
         ("deliveries", DeliveryOperations(desk)),
         ("deliveries", BulkOperations(desk)),

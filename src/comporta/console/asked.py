@@ -118,6 +118,26 @@ class ReasonAsked(Asked):
     reason: Text = ""
 
 
+class SampleAsked(Asked):
+    """What something is tried with: a stored event; or a body, and whose it is."""
+
+    event: Text | None = None
+    """evt_…, and nothing else of these then."""
+    instance: Text | None = None
+    """The name of the instance that the body is taken to come from."""
+    body: str | None = None
+    """As Chatwoot sends it: JSON, as text."""
+    body_base64: str | None = None
+    """The same in base64, in its place: for bytes that are no UTF-8."""
+
+
+class RouteTrialAsked(SampleAsked):
+    """An event to be tried on routes; a body needs an instance of the fleet."""
+
+    route: Text | None = None
+    """Only this route."""
+
+
 class DeliveriesAsked(Asked):
     """Which deliveries are meant. Nothing chosen: none, unless `all` is true."""
 

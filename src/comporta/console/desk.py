@@ -12,6 +12,7 @@ from comporta.ledger.port import Ledger
 from comporta.log.port import Log
 from comporta.operating.keys import KeyService
 from comporta.operating.names import Names
+from comporta.operating.trials import TrialService
 from comporta.state.port import State
 from comporta.vault import Vault
 
@@ -47,6 +48,11 @@ class Stores(Protocol):
     @property
     def keys(self) -> KeyService:
         """Makes and revokes API keys."""
+        ...
+
+    @property
+    def trials(self) -> TrialService:
+        """Tries events on routes and destinations."""
         ...
 
     @property

@@ -99,7 +99,7 @@ class Guard:
             response.headers.setdefault("cache-control", "no-store")
             return response
 
-        if request.method == "POST":
+        if request.method == "POST" and needed is not Scope.READ:  # a question may be asked again
             return await self._once.run(request, body, caller, carry_out)
         return await carry_out()
 

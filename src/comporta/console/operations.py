@@ -88,7 +88,7 @@ class Operations:
             extra: more for its description.
         """
         described = {"x-scope": scope.value, **(extra or {})}
-        if method == "POST":
+        if method == "POST" and scope is not READ:
             described["parameters"] = [_ONCE]
         self.router.add_api_route(
             path,
@@ -100,7 +100,7 @@ class Operations:
             response_model=gives,
             response_class=Response if media else JSONResponse,
             status_code=status,
-            responses=_responses(method, path, status, media, gives),
+            responses=_responses(method, path, scope, status, media, gives),
             openapi_extra=described,
             route_class_override=_guarded(self._guard, scope, body_bytes_max),
         )
@@ -121,11 +121,11 @@ def _guarded(guard: Guard, scope: Scope, body_bytes_max: int) -> type[APIRoute]:
     return Guarded
 
 
-def _responses(
-    method: Method, path: str, status: int, media: str, gives: Any
+def _responses(  # noqa: PLR0913, PLR0917  (what `add` has at hand)
+    method: Method, path: str, scope: Scope, status: int, media: str, gives: Any
 ) -> dict[int | str, dict[str, Any]]:
     refusals = set(_ALWAYS)
-    if method != "GET":
+    if scope is not READ:
         refusals.add(409)
     if "{" in path or method == "POST" or path in {"/events", "/deliveries"}:
         refusals.add(404)
@@ -135,7 +135,7 @@ def _responses(
     for one in (429, 503):
         found[one]["headers"] = _RETRY_AFTER
     success: dict[str, Any] = {"description": "Done."}
-    if method == "POST":
+    if method == "POST" and scope is not READ:
         success["headers"] = _AGAIN
     elif method == "GET" and getattr(gives, "__name__", "").startswith("Page"):
         success["headers"] = _LINK

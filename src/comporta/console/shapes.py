@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from comporta.domain.breaker import BreakerState
 from comporta.domain.classes import EventClass
 from comporta.domain.delivery import DeliveryState
+from comporta.domain.explaining import Part
 from comporta.domain.fleet import Format, SourceKind
 from comporta.ledger.admin import Scope
 
@@ -243,6 +244,53 @@ class Attempts(Shape):
     """All tries at a delivery, oldest first."""
 
     items: list[Attempt]
+
+
+class Miss(Shape):
+    """The first thing in a route that an event does not fit."""
+
+    part: Part
+    condition: str
+    """Its key in `where`; empty for the other parts."""
+    wanted: list[Any]
+    found: Any
+    """What the event has there; null: nothing."""
+
+
+class RouteTried(Shape):
+    """A route, and whether an event is for it."""
+
+    name: str
+    fits: bool
+    to: list[str]
+    miss: Miss | None
+    """Why not."""
+    error: str
+    """What a condition raised on this event: its deliveries would be dead letters; mostly empty."""
+
+
+class RoutesTried(Shape):
+    """Which routes an event is for."""
+
+    instance: str
+    event_type: str
+    fits: bool
+    """Whether any is."""
+    routes: list[RouteTried]
+
+
+class RequestTried(Shape):
+    """The request that a destination would get. Secrets and the signature are masked."""
+
+    url: str
+    """Without password and query."""
+    sent: bool
+    reason: str
+    """Why nothing would be sent; empty: it would."""
+    trace: str
+    """Where it failed, if that is why."""
+    headers: dict[str, str]
+    body: str
 
 
 class Count(Shape):

@@ -8,6 +8,7 @@ from comporta.domain import ids
 from comporta.domain.breaker import Breaker
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.event import Headers
+from comporta.domain.explaining import Miss, Verdict
 from comporta.fleet.plan import Plan
 from comporta.ledger.admin import ApiKey
 from comporta.ledger.port import (
@@ -20,6 +21,7 @@ from comporta.ledger.port import (
     Operation,
 )
 from comporta.operating.names import Names
+from comporta.operating.trials import RequestTried, RoutesTried
 from comporta.state.port import Rejected, WorkerRow
 from comporta.urls import masked_url, webhook_url
 
@@ -183,6 +185,42 @@ def attempt(row: AttemptRow) -> shapes.Attempt:
         status=row.status,
         error=row.error,
         response=row.response.decode(errors="replace"),
+    )
+
+
+def routes_tried(tried: RoutesTried) -> shapes.RoutesTried:
+    """Which routes an event is for."""
+    routes = [_route_tried(one) for one in tried.verdicts]
+    return shapes.RoutesTried(
+        instance=tried.instance,
+        event_type=tried.event_type,
+        fits=any(one.fits for one in routes),
+        routes=routes,
+    )
+
+
+def _route_tried(one: Verdict) -> shapes.RouteTried:
+    miss = None if one.miss is None else _miss(one.miss)
+    return shapes.RouteTried(
+        name=one.route.name, fits=one.fits, to=list(one.route.to), miss=miss, error=one.error
+    )
+
+
+def _miss(one: Miss) -> shapes.Miss:
+    return shapes.Miss(
+        part=one.part, condition=one.condition, wanted=list(one.wanted), found=one.found
+    )
+
+
+def request_tried(tried: RequestTried) -> shapes.RequestTried:
+    """What a destination would get."""
+    return shapes.RequestTried(
+        url=tried.url,
+        sent=tried.sent,
+        reason=tried.reason,
+        trace=tried.trace,
+        headers=tried.headers,
+        body=tried.body,
     )
 
 

@@ -4,6 +4,7 @@ It asks the same compiled conditions as `matching`, one by one, in the order in 
 Pure.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
@@ -48,14 +49,14 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.miss is None and not self.error
 
 
-def explain(route: Route, instance: str, event_type: str, fields: Fields) -> Verdict:
+def explain(route: Route, instance: str, event_type: str, fields: Callable[[], Fields]) -> Verdict:
     """Whether an event is for a route, and why not.
 
     Args:
         route: the route.
         instance: the name of the event's instance.
         event_type: of the event.
-        fields: of the event.
+        fields: reads the event's fields; only called if the route asks for them.
     """
     for part, globs, name in (
         (Part.INSTANCES, route.instances, instance),
@@ -63,8 +64,14 @@ def explain(route: Route, instance: str, event_type: str, fields: Fields) -> Ver
     ):
         if not any_fits(globs, name):
             return Verdict(route, Miss(part, "", globs, name))
+    if not route.where:
+        return Verdict(route)
+    try:
+        seen = fields()
+    except Exception as error:  # noqa: BLE001  (as below)
+        return Verdict(route, error=f"{type(error).__name__}: {error}")
     for condition in compile_where(route.where):
-        if verdict := _asked(route, condition, fields):
+        if verdict := _asked(route, condition, seen):
             return verdict
     return Verdict(route)
 

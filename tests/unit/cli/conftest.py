@@ -33,6 +33,7 @@ from comporta.ledger.port import (
 )
 from comporta.log.port import LogHealth
 from comporta.operating.keys import KeyService
+from comporta.operating.trials import TrialService
 from comporta.state.port import Rejected, WorkerRow
 from comporta.vault import Vault
 
@@ -261,6 +262,7 @@ class FakeStores:
         self.log = FakeLog()
         self.vault = Vault(bytes(32))
         self.fleet = FleetService(self.ledger, self.vault)  # type: ignore[arg-type]
+        self.trials = TrialService(self.ledger, self.vault)  # type: ignore[arg-type]
 
 
 class Ran(NamedTuple):

@@ -175,6 +175,18 @@ def test_a_condition_that_fails_is_told_and_does_not_fit(
     assert comporta("route", "test", "--event", file, "--json").data["routes"][0]["fits"] == "error"
 
 
+def test_a_body_whose_fields_cannot_be_read_fails_only_where_a_route_asks_for_them(
+    comporta: Any, stores: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(b'{"event":"message_created","content":"\xff"}')
+    lead(stores, all=route(), some=route(inbox_id=(1,)))
+    ran = comporta("route", "test", "--event", str(path), "--json")
+    assert ran.code == 0
+    assert [one["fits"] for one in ran.data["routes"]] == [True, "error"]
+    assert "NotAnObjectError" in ran.data["routes"][1]["reason"]
+
+
 def test_a_route_is_added_with_conditions_of_every_form(comporta: Any, stores: Any) -> None:
     typed = (
         *("inbox_id=12", "inbox_id=13", "labels.any=vip", "labels.any=2026", "content.prefix=/"),
