@@ -151,7 +151,7 @@ def test_what_came_in_can_be_asked_for_and_redriven(tmp_path: Path) -> None:
         assert "cannot connect" in story["timeline"][0]["tries"][0]["error"]
         assert data_of("doctor", env=env)[0]["level"] == "ok"
         done = data_of("redrive", "--destination", "crm", "--yes", env=env)
-        assert done == {"matched": 4, "redriven": 4}
+        assert done == {"matched": 4, "redriven": 4, "without_body": 0}
         again = data_of("replay", "--event", event["id"], "--yes", env=env)
         assert again["replayed"] == 1
         assert any(one["replay"] for one in data_of("deliveries", env=env))
