@@ -19,6 +19,8 @@ class Arrived(msgspec.Struct, frozen=True):
     at_s: float
     """Monotonic."""
     status: int
+    done_s: float
+    """When its answer was decided, monotonic."""
 
     @property
     def ok(self) -> bool:
@@ -47,7 +49,8 @@ class Receiver:
                 at_s = time.monotonic()
                 status = receiver.decide(self.path, body)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.arrived.append(Arrived(self.path, headers, body, at_s, status))
+                done_s = time.monotonic()
+                receiver.arrived.append(Arrived(self.path, headers, body, at_s, status, done_s))
                 self.send_response(status)
                 for name, value in receiver.answer_headers.items():
                     self.send_header(name, value)

@@ -1,7 +1,7 @@
 """Nobody waits for somebody else's flood, retries or replay: measured through a running gateway.
 
 The destination answers after a tenth of a second and takes eight calls at a time, so it is the
-narrow place. Lag is from just before the webhook is sent until the destination has it.
+narrow place. Lag is from just before the webhook is sent until the destination has answered.
 """
 
 import statistics
@@ -93,7 +93,7 @@ def lags_s(receiver: Receiver, names: Iterable[str], since_s: float) -> list[flo
     for one in list(receiver.arrived):
         event = msgspec.json.decode(one.body, type=Event)
         if one.ok and event.sender_name in wanted and event.sent_at_s >= since_s:
-            found.append(one.at_s - event.sent_at_s)
+            found.append(one.done_s - event.sent_at_s)
     return found
 
 
