@@ -1,5 +1,6 @@
 """Discard, redrive and replay of many deliveries, typed beside a running gateway."""
 
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -65,6 +66,7 @@ def test_what_waits_for_a_destination_is_discarded_redriven_and_replayed(house: 
     gateway, crm = house.gateway, house.crm
     # Discard, while it waits for a destination that somebody has paused.
     gateway.command("destination", "pause", "crm", "--reason", "moving house")
+    time.sleep(1)  # as long as a change may take to be live everywhere
     unwanted = [house.send(conversation, number) for conversation in (1, 2) for number in (1, 2)]
     wait_for("all wait", lambda: house.count("pending") == 4)
     done = gateway.command("discard", "--destination", "crm", "--reason", "not needed", "--yes")
