@@ -81,7 +81,7 @@ class Connection:
 
     async def get(self, path: str, **params: Scalar | None) -> Any:
         """The JSON at a path below `/api/v1`."""
-        return json.loads(await self._ask("GET", path, params))
+        return await self._json("GET", path, params)
 
     async def get_bytes(self, path: str) -> bytes:
         """What stands at a path, byte for byte."""
@@ -89,15 +89,25 @@ class Connection:
 
     async def post(self, path: str, body: object) -> Any:
         """Ask for a change, once even if it has to be asked for again."""
-        return json.loads(await self._ask("POST", path, {}, body))
+        return await self._json("POST", path, {}, body)
 
     async def patch(self, path: str, body: object) -> Any:
         """Ask for what is given to be changed."""
-        return json.loads(await self._ask("PATCH", path, {}, body))
+        return await self._json("PATCH", path, {}, body)
 
     async def delete(self, path: str) -> Any:
         """Ask for something to be removed."""
-        return json.loads(await self._ask("DELETE", path, {}))
+        return await self._json("DELETE", path, {})
+
+    async def _json(self, method: str, path: str, params: Params, body: object = None) -> Any:
+        answer = await self._ask(method, path, params, body)
+        try:
+            document = json.loads(answer)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):  # some page of another server, say
+            raise _stranger(200, self.base)
+        return document
 
     async def _ask(self, method: str, path: str, params: Params, body: object = None) -> bytes:
         once = {"idempotency-key": str(uuid.uuid4())} if method == "POST" else {}
@@ -147,8 +157,7 @@ def _error(status: int, body: bytes, base: str) -> ComportaError:
         document = json.loads(body)
         kind, title = str(document["type"]), str(document["title"])
     except (ValueError, TypeError, KeyError):
-        said = _("{url} answers with HTTP {status}, not as a gateway does. Is the URL right?")
-        return RemoteError(said.format(url=base, status=status))
+        return _stranger(status, base)
     errors = [one for one in document.get("errors", ()) if isinstance(one, dict)]
     if kind == FleetError.problem:
         path = _path(str(errors[0].get("pointer", ""))) if errors else ()
@@ -156,6 +165,11 @@ def _error(status: int, body: bytes, base: str) -> ComportaError:
     faults = "; ".join(f"{one.get('pointer')}: {one.get('reason')}" for one in errors)
     words = str(document.get("reason") or faults or f"{title}. {document.get('detail', '')}")
     return _ERRORS.get(kind.rpartition("/")[2], RemoteError)(words)
+
+
+def _stranger(status: int, base: str) -> RemoteError:
+    said = _("{url} answers with HTTP {status}, not as a gateway does. Is the URL right?")
+    return RemoteError(said.format(url=base, status=status))
 
 
 def _path(pointer: str) -> tuple[str | int, ...]:

@@ -235,6 +235,8 @@ def _words(problem: BaseException) -> str:
             return f"cannot connect: {reason}"[:200]
         case aiohttp.ServerDisconnectedError():
             return "the connection was cut before an answer came"
+        case aiohttp.ClientResponseError():  # its own words name the whole address, and bytes
+            return "what came was not an answer in HTTP"
         case ForbiddenAddressError():
             return str(problem)[:200]
         case _:

@@ -37,6 +37,8 @@ HELD_MAX = 4_000
 REFILL_LANES = 64
 REFILL_EACH = 16
 REFILL_PAUSE_S = 0.5
+KNOWN_AFTER_MS = 2_000
+"""A destination that is not in the fleet may be newer than the fleet that this process has seen."""
 REMOVED = "the destination was removed from the fleet"
 _ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DISCARDED)
 _log = structlog.get_logger(__name__)
@@ -132,10 +134,13 @@ class Outlet:
         self._desk = desk
         self._slots = Slots()
         self._refilling = False
+        self._missing_at_ms = 0  # since when the fleet is without it
         self._timer: asyncio.TimerHandle | None = None
 
     def change(self, outbound: Outbound | None) -> None:
         """The fleet says this about the destination now; None: it is no longer in it."""
+        if outbound is None and (self.outbound is not None or not self._missing_at_ms):
+            self._missing_at_ms = self._desk.now_ms()
         self.outbound = outbound
         if outbound is not None:
             self.valve.change(outbound.destination.rate, outbound.destination.timeout_s)
@@ -151,6 +156,9 @@ class Outlet:
         if self.outbound is not None and self.outbound.destination.paused:
             return
         now_ms = self._desk.now_ms()
+        if self.outbound is None and 0 <= now_ms - self._missing_at_ms < KNOWN_AFTER_MS:
+            self._set_timer(self._missing_at_ms + KNOWN_AFTER_MS, now_ms)
+            return
         due_at_ms = self.lanes.wake(now_ms)
         self._start(now_ms)
         if not self._refilling and self._slots.free > 0:

@@ -1,7 +1,8 @@
 """The embedded ledger: one SQLite file, shared by the workers and the command line of a machine.
 
 All writes are jobs of one group commit a process; each runs in a savepoint, so that one that fails
-takes none of the others with it. Reads have a thread and a connection of their own.
+takes none of the others with it. Reads have a thread and a connection of their own; so have people's
+searches, for they may take long, and what dispatch or the fleet's watch asks must not wait for them.
 """
 
 import asyncio
@@ -113,6 +114,7 @@ class SqliteLedger:
             path, lambda: _Session(path), group_max=JOBS_A_GROUP, observe=observe
         )
         self._reader = Reader(path, lambda: _open(path))
+        self._searcher = Reader(path, lambda: _open(path))
         self._upkeep = Upkeep(path, active=upkeep)
         self.admin = SqliteAdmin(self._reader.run, self._write)
         """What the admin API keeps."""
@@ -129,6 +131,7 @@ class SqliteLedger:
         """See the port."""
         await self._writer.close()
         await asyncio.to_thread(self._upkeep.close)
+        await self._searcher.close()
         await self._reader.close()
 
     @property
@@ -196,7 +199,7 @@ class SqliteLedger:
 
     async def events(self, which: EventFilter) -> list[EventRow]:
         """See the port."""
-        return await self._reader.run(questions.events, which)
+        return await self._searcher.run(questions.events, which)
 
     async def event(self, event_id: int) -> EventDetail | None:
         """See the port."""
@@ -204,7 +207,7 @@ class SqliteLedger:
 
     async def deliveries(self, which: DeliveryFilter) -> list[DeliveryRow]:
         """See the port."""
-        return await self._reader.run(questions.deliveries, which)
+        return await self._searcher.run(questions.deliveries, which)
 
     async def attempts(self, delivery_id: int) -> list[AttemptRow]:
         """See the port."""
@@ -212,15 +215,15 @@ class SqliteLedger:
 
     async def count(self, which: DeliveryFilter) -> int:
         """See the port."""
-        return await self._reader.run(questions.count, which)
+        return await self._searcher.run(questions.count, which)
 
     async def matches(self, what: Bulk, which: DeliveryFilter) -> Matches:
         """See the port."""
-        return await self._reader.run(bulk.matches, what, which)
+        return await self._searcher.run(bulk.matches, what, which)
 
     async def redrive(self, which: DeliveryFilter, now_ms: int, operation_id: int = 0) -> Step:
         """See the port."""
-        chosen = await self._reader.run(bulk.chosen, Bulk.REDRIVE, which)
+        chosen = await self._searcher.run(bulk.chosen, Bulk.REDRIVE, which)
         return await self._write(bulk.redrive, chosen, now_ms, operation_id)
 
     async def replay(
@@ -232,14 +235,14 @@ class SqliteLedger:
         operation_id: int = 0,
     ) -> Step:
         """See the port."""
-        chosen = await self._reader.run(bulk.chosen, Bulk.REPLAY, which)
+        chosen = await self._searcher.run(bulk.chosen, Bulk.REPLAY, which)
         return await self._write(bulk.replay, chosen, now_ms, destination_id, pace, operation_id)
 
     async def discard(
         self, which: DeliveryFilter, now_ms: int, reason: str, operation_id: int = 0
     ) -> Step:
         """See the port."""
-        chosen = await self._reader.run(bulk.chosen, Bulk.DISCARD, which)
+        chosen = await self._searcher.run(bulk.chosen, Bulk.DISCARD, which)
         return await self._write(bulk.discard, chosen, now_ms, reason, operation_id)
 
     async def note(self, operation: Operation) -> int:

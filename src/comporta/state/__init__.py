@@ -1,1 +1,1 @@
-"""What several workers must agree on right now: leases, who is alive, the rejected ring."""
+"""What several workers must agree on right now: leases, breakers, rates, the rejected ring."""

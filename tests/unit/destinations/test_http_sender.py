@@ -238,6 +238,30 @@ def test_a_destination_that_speaks_no_http_is_a_failure_in_few_words(
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        writes(b"garbage\r\n\r\n"),
+        writes(b"HTTP/1.1 banana OK\r\n\r\n"),
+        writes(OK + b"bad header\x00: x\r\n\r\n"),
+        writes(OK + b"A" * 100_000 + b": 1\r\n\r\n"),
+        writes(),
+    ],
+    ids=["garbage", "status", "header", "huge head", "cut"],
+)
+def test_a_token_in_the_address_is_in_no_words_about_a_failure(answer: Answer) -> None:
+    """They are logged, and shown to whoever may read; the library's words name the address."""
+
+    async def run() -> AttemptResult:
+        async with listening(answer) as listener:
+            return await send_to(f"{listener.url}/hook-of-mine?token=s3cret")
+
+    error = asyncio.run(run()).error
+    assert error
+    assert "hook-of-mine" not in error
+    assert "s3cret" not in error
+
+
+@pytest.mark.parametrize(
     ("url", "words"),
     [
         ("http://127.0.0.1:1/hook", "cannot connect: "),

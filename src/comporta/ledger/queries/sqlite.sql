@@ -53,11 +53,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: add_body
 INSERT INTO bodies (event_id, body) VALUES (?, ?);
 
--- name: add_delivery
-INSERT INTO deliveries (id, event_id, route_id, destination_id, partition, lane, state,
-                        attempts, due_at_ms, settled_at_ms, reason, replay)
-VALUES (?, ?, ?, ?, ?, ?, 'pending', 0, 0, 0, '', ?);
-
 -- name: add_new_delivery
 INSERT INTO deliveries (id, event_id, route_id, destination_id, partition, lane, state, attempts,
                         due_at_ms, settled_at_ms, reason, replay, conflate)
