@@ -7,8 +7,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from comporta.ledger import sqlite_bulk as bulk
 from comporta.ledger.port import Bulk, DeliveryFilter, Matches
-from comporta.ledger.sqlite import SqliteLedger, bulk
+from comporta.ledger.sqlite import SqliteLedger
 
 DEADLINE_S = 10.0
 
