@@ -1,8 +1,8 @@
 """The embedded state: one small SQLite file, not synced at each commit, for it may be lost.
 
-What would be lost with it: leases (taken anew within a lease), breakers (opened again by what fails),
-rates (a burst too many), and the rejected ring. The fencing tokens start from the clock, so that
-they rise even if the file was lost.
+What would be lost with it: leases (taken anew within a lease), breakers (opened again by what
+fails), rates (a burst too many), and the rejected ring. The fencing tokens start from the clock, so
+that they rise even if the file was lost.
 """
 
 import json
