@@ -1,4 +1,4 @@
-"""A gateway of today on a ledger of the first schema: what was owed is delivered in order."""
+"""A gateway of today on a ledger of schema 1: what was owed is owed, and delivered in order."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -30,10 +30,12 @@ from comporta.cli.selection import (
     filter_of,
 )
 from comporta.domain.delivery import DeliveryState
-from comporta.domain.pace import LASTS_MS_MAX, Speed, lasts_ms, parse_speed
+from comporta.domain.pace import Speed
+from comporta.errors import ConfigError
 from comporta.i18n import _, plural
 from comporta.ledger.bulk import Order, carry_out
 from comporta.ledger.port import Bulk, Matches
+from comporta.operating.pacing import lasting_ms, speed_of
 
 REASON_LETTERS_MAX = 200
 
@@ -202,10 +204,9 @@ async def discard(  # noqa: PLR0913  (one parameter an option)
 
 def _speed(text: str | None) -> Speed | None:
     try:
-        return parse_speed(text) if text else None
-    except ValueError:
-        said = _("{text!r} is not a speed: write 50/s, 600/min, 1x or 20x.").format(text=text)
-        raise typer.BadParameter(said) from None
+        return speed_of(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _replay_question(order: Order, found: Matches) -> str:
@@ -219,11 +220,10 @@ def _replay_question(order: Order, found: Matches) -> str:
     ).format(count=found.count)
     if order.speed is None or not found.count:
         return question
-    took_ms = lasts_ms(order.speed, found.count, found.last_at_ms - found.first_at_ms)
-    if took_ms > LASTS_MS_MAX:
-        said = _("That would take {days} days; at most {max}. Choose a higher speed, or fewer.")
-        days = f"{took_ms / 86_400_000:.0f}"
-        raise typer.BadParameter(said.format(days=days, max=LASTS_MS_MAX // 86_400_000))
+    try:
+        took_ms = lasting_ms(order.speed, found)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
     lasts = _("It will take {minutes} minutes.").format(minutes=f"{took_ms / 60_000:.1f}")
     return f"{lasts} {question}"
 

@@ -112,8 +112,12 @@ class RemoteLedger:
             state=which.state.value if which.state else None,
             destination=which.destination_id,
             instance=which.instance_id,
+            event_type=which.event_type,
+            route=which.route_id,
             event=ids.show("evt", which.event_id) if which.event_id is not None else None,
             since=_moment(which.since_ms),
+            until=_moment(which.until_ms),
+            failed_with=which.reason,
         )
         return [_delivery(row) for row in rows]
 

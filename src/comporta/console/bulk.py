@@ -12,12 +12,13 @@ from comporta.console.desk import Desk, who
 from comporta.console.operations import OPERATE, READ, Operations
 from comporta.console.problems import Fault, RefusedError
 from comporta.console.traffic import millis, number
-from comporta.domain.pace import LASTS_MS_MAX, Speed, lasts_ms, parse_speed
+from comporta.domain.pace import Speed
 from comporta.errors import ConfigError
 from comporta.i18n import _
 from comporta.ledger.bulk import Order, Progress, advance, begin
 from comporta.ledger.port import Bulk, DeliveryFilter, Matches
 from comporta.operating.names import Names
+from comporta.operating.pacing import lasting_ms, speed_of
 from comporta.operating.selection import Selection, check_chosen, filter_of
 
 
@@ -116,18 +117,18 @@ def _filter(body: asked.DeliveriesAsked, names: Names) -> DeliveryFilter:
 
 def _speed(text: str | None) -> Speed | None:
     try:
-        return parse_speed(text) if text else None
-    except ValueError:
-        said = _("{text!r} is not a speed: write 50/s, 600/min, 1x or 20x.").format(text=text)
-        raise RefusedError(problems.INVALID, errors=(Fault("/speed", said),)) from None
+        return speed_of(text)
+    except ConfigError as error:
+        raise _refused(error) from None
 
 
 def _check_lasts(speed: Speed | None, found: Matches) -> None:
-    if speed is None or not found.count:
-        return
-    took_ms = lasts_ms(speed, found.count, found.last_at_ms - found.first_at_ms)
-    if took_ms > LASTS_MS_MAX:
-        said = _("That would take {days} days; at most {max}. Choose a higher speed, or fewer.")
-        days = f"{took_ms / 86_400_000:.0f}"
-        text = said.format(days=days, max=LASTS_MS_MAX // 86_400_000)
-        raise RefusedError(problems.INVALID, errors=(Fault("/speed", text),))
+    try:
+        if speed is not None:
+            lasting_ms(speed, found)
+    except ConfigError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: ConfigError) -> RefusedError:
+    return RefusedError(problems.INVALID, errors=(Fault("/speed", str(error)),))

@@ -23,6 +23,10 @@ EventId = Annotated[str, Path(max_length=64, description="evt_ and 13 characters
 DeliveryId = Annotated[str, Path(max_length=64, description="dlv_ and 13 characters.")]
 Named = Annotated[str | None, Query(max_length=64, description="Its name, or its id.")]
 Since = Annotated[AwareDatetime | None, Query(description="Only since then.")]
+Until = Annotated[AwareDatetime | None, Query(description="Only before then.")]
+FailedWith = Annotated[
+    str | None, Query(max_length=256, description="Only with this in the reason why it failed.")
+]
 Type = Annotated[str | None, Query(max_length=256, description="message_created, …")]
 Conversation = Annotated[int | None, Query(ge=0, le=INTEGER_MAX, description="Its number.")]
 OfEvent = Annotated[str | None, Query(max_length=64, description="Only of this event.")]
@@ -143,8 +147,12 @@ class DeliveryOperations:
         state: State = None,
         destination: Named = None,
         instance: Named = None,
+        event_type: Type = None,
+        route: Named = None,
         event: OfEvent = None,
         since: Since = None,
+        until: Until = None,
+        failed_with: FailedWith = None,
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> shapes.Page[shapes.Delivery]:
@@ -154,8 +162,12 @@ class DeliveryOperations:
             state=state,
             destination_id=names.destination_id(destination),
             instance_id=names.instance_id(instance),
+            event_type=event_type,
+            route_id=names.route_id(route),
             event_id=number("evt", event, "event"),
             since_ms=millis(since),
+            until_ms=millis(until),
+            reason=failed_with,
             before_id=read_id_cursor("deliveries", cursor),
             limit=limit + 1,
         )

@@ -223,7 +223,7 @@ def _retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
         return None
 
 
-def _words(problem: BaseException) -> str:  # noqa: PLR0911  (a table)
+def _words(problem: BaseException) -> str:  # noqa: PLR0911  (one for each kind)
     """What went wrong, for a person: short, and without addresses that are secret."""
     match problem:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():

@@ -17,6 +17,7 @@ from comporta.handlers.signals import Drop, Retry
 from comporta.handlers.trace import summary_of, traceback_of
 
 CAUSES_MAX = 16
+_RESPONSE_BYTES_MAX = 20_000
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -121,6 +122,3 @@ def result_of(ended: Ended, started_at_ms: int, began: float, note: str = "") ->
         response=b"\n".join(part for part in parts if part)[:_RESPONSE_BYTES_MAX],
         ending=ended.ending,
     )
-
-
-_RESPONSE_BYTES_MAX = 20_000

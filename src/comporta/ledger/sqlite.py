@@ -1,8 +1,8 @@
 """The embedded ledger: one SQLite file, shared by the workers and the command line of a machine.
 
-All writes are jobs of one group commit a process; each runs in a savepoint, so that one that
-fails takes none of the others with it. Reads have a thread and a connection of their own; so have
-people's searches, for they may take long, and dispatch must not wait for them.
+All writes are jobs of one group commit a process; each runs in a savepoint, so that one that fails
+takes none of the others with it. Reads have a thread and a connection of their own. So have
+people's searches: they may take long, and neither dispatch nor the fleet's watch shall wait.
 """
 
 import asyncio
