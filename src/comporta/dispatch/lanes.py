@@ -63,20 +63,46 @@ class _Lane:
         self.tail = 0  # highest id ever put into the queue
 
 
+class _Memory:
+    """How much is in memory of one kind of traffic: in all, and of each instance."""
+
+    def __init__(self, held_max: int, each_max: int) -> None:
+        self.held = 0
+        self._held_max, self._each_max = held_max, each_max
+        self._held_of: dict[str, int] = {}
+
+    @property
+    def full(self) -> bool:
+        return self.held >= self._held_max
+
+    def has_room(self, instance_id: str) -> bool:
+        return not self.full and self._held_of.get(instance_id, 0) < self._each_max
+
+    def count(self, instance_id: str, room: int) -> None:
+        """So much more of the instance is in memory now; less, if negative."""
+        self.held += room
+        held = self._held_of.get(instance_id, 0) + room
+        if held:
+            self._held_of[instance_id] = held
+        else:
+            self._held_of.pop(instance_id, None)
+
+
 class Lanes:
     """All lanes of a destination.
 
     Args:
         held_max: deliveries kept in memory at the most, a large one counting as many
-            (`fairness.room_of`); what is beyond stays in the ledger. One instance gets half of it,
-            and what was put back or repeated a quarter.
+            (`fairness.room_of`); what is beyond stays in the ledger. One instance gets half of it.
+            A quarter is kept for what was put back or repeated, or a backlog would leave it none.
     """
 
     def __init__(self, held_max: int) -> None:
-        self.held = 0
-        self._held_max = held_max
-        self._held_of: dict[str, int] = {}
-        self._held_bulk = 0
+        bulk_max = held_max // 4
+        self._memory = {
+            Share.LIVE: _Memory(held_max - bulk_max, (held_max + 1) // 2),
+            Share.BULK: _Memory(bulk_max, (bulk_max + 1) // 2),
+        }
         self._lanes: dict[Place, _Lane] = {}
         self._ready: dict[Share, Rounds[Place]] = {share: Rounds() for share in Share}
         self._hungry: dict[Share, Rounds[Place]] = {
@@ -87,6 +113,11 @@ class Lanes:
 
     def __len__(self) -> int:
         return len(self._lanes)
+
+    @property
+    def held(self) -> int:
+        """How much is in memory."""
+        return sum(memory.held for memory in self._memory.values())
 
     @property
     def ready(self) -> int:
@@ -106,12 +137,13 @@ class Lanes:
         ephemeral = place[1] < 0
         lane = self._lanes.get(place)
         if lane is None:
-            if ephemeral and not self._room(delivery.instance_id, place):
+            if ephemeral and not self._memory_of(place).has_room(delivery.instance_id):
                 return False
             lane = self._lanes[place] = _Lane(delivery.instance_id)
         if delivery.id <= lane.tail:
             return True  # a refill was faster
-        if lane.more or lane.refilling or lane.due_at_ms or not self._room(lane.instance_id, place):
+        room = self._memory_of(place).has_room(lane.instance_id)
+        if lane.more or lane.refilling or lane.due_at_ms or not room:
             if ephemeral:
                 return False
             lane.more = True
@@ -218,11 +250,11 @@ class Lanes:
     def hungry(self, destination_id: str, lanes_max: int) -> dict[LaneKey, int]:
         """Up to `lanes_max` lanes that want a refill, and after which id; then call `refilled`."""
         wanted: dict[LaneKey, int] = {}
-        for share, rounds in self._hungry.items():
-            while len(wanted) < lanes_max and self.held < self._held_max:
-                if share is Share.BULK and self._held_bulk >= self._held_max // 4:
-                    break
-                place = rounds.pop(self._has_room)
+        # Some for what is repeated, first: there may always be enough of the others.
+        for share, most in ((Share.BULK, max(1, lanes_max // 4)), (Share.LIVE, lanes_max)):
+            rounds, memory = self._hungry[share], self._memory[share]
+            while len(wanted) < most:
+                place = rounds.pop(memory.has_room)
                 if place is None:
                     break
                 lane = self._lanes.get(place)
@@ -252,10 +284,10 @@ class Lanes:
             if lane is None or not lane.refilling or lane.rewind:
                 continue
             lane.instance_id = delivery.instance_id
-            if self.held < self._held_max:
-                self._hold(place, lane, delivery)
-            else:
+            if self._memory_of(place).full:
                 lane.more = True
+            else:
+                self._hold(place, lane, delivery)
         for key in asked:
             place = (key.partition, key.lane)
             lane = self._lanes.get(place)
@@ -293,38 +325,21 @@ class Lanes:
 
     # Memory
 
-    def _room(self, instance_id: str, place: Place) -> bool:
-        bulk = place[1] >= 0 and place[1] & BULK
-        if bulk and self._held_bulk >= self._held_max // 4:
-            return False
-        return self.held < self._held_max and self._has_room(instance_id)
-
-    def _has_room(self, instance_id: str) -> bool:
-        return self._held_of.get(instance_id, 0) < (self._held_max + 1) // 2
+    def _memory_of(self, place: Place) -> _Memory:
+        return self._memory[Share.BULK if _is_bulk(place) else Share.LIVE]
 
     def _hold(self, place: Place, lane: _Lane, delivery: Delivery) -> None:
         lane.queue.append(delivery)
         lane.tail = max(lane.tail, delivery.id)
-        self._count(place, lane, room_of(len(delivery.body)))
+        self._memory_of(place).count(lane.instance_id, room_of(len(delivery.body)))
 
     def _let_go(self, place: Place, lane: _Lane, delivery: Delivery) -> None:
-        self._count(place, lane, -room_of(len(delivery.body)))
+        self._memory_of(place).count(lane.instance_id, -room_of(len(delivery.body)))
 
     def _release(self, place: Place, lane: _Lane) -> None:
         for delivery in lane.queue:
             self._let_go(place, lane, delivery)
         lane.queue.clear()
-
-    def _count(self, place: Place, lane: _Lane, room: int) -> None:
-        """So much more of the lane is in memory now; less, if negative."""
-        self.held += room
-        if place[1] >= 0 and place[1] & BULK:
-            self._held_bulk += room
-        held = self._held_of.get(lane.instance_id, 0) + room
-        if held:
-            self._held_of[lane.instance_id] = held
-        else:
-            self._held_of.pop(lane.instance_id, None)
 
     # Standing in line
 
@@ -353,8 +368,8 @@ class Lanes:
         elif lane.more:
             if lane.stand is not _Stand.HUNGRY:
                 lane.stand = _Stand.HUNGRY
-                bulk = place[1] & BULK
-                self._hungry[Share.BULK if bulk else Share.LIVE].push(lane.instance_id, place)
+                share = Share.BULK if _is_bulk(place) else Share.LIVE
+                self._hungry[share].push(lane.instance_id, place)
         else:
             del self._lanes[place]
 
@@ -365,7 +380,11 @@ def _place(delivery: Delivery) -> Place:
     return (delivery.partition, delivery.lane)
 
 
+def _is_bulk(place: Place) -> bool:
+    return place[1] >= 0 and bool(place[1] & BULK)
+
+
 def _share(place: Place, head: Delivery) -> Share:
-    if place[1] >= 0 and place[1] & BULK:
+    if _is_bulk(place):
         return Share.BULK
     return Share.RETRY if head.attempts or head.tried_at_ms else Share.LIVE

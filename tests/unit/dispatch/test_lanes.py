@@ -1,9 +1,13 @@
 """What once went wrong in lanes, and the plain cases; `tests/properties` has the rest."""
 
+import msgspec
+import pytest
 from tests.support.deliveries import delivery, next_of
 
 from comporta.dispatch.lanes import Lanes
 from comporta.domain.delivery import Delivery
+from comporta.domain.fairness import Share
+from comporta.domain.partitioning import bulk_lane
 from comporta.ledger.port import LaneKey
 
 KEY = LaneKey(0, "dst", 10)
@@ -147,3 +151,32 @@ def test_large_bodies_count_for_what_they_take_up() -> None:
     lanes.drop(0)
     assert lanes.held == 0
     assert one.id == 1
+
+
+@pytest.mark.parametrize("instances", [1, 3])
+def test_a_backlog_of_live_events_leaves_room_for_what_was_put_back(instances: int) -> None:
+    lanes = Lanes(40)
+    for number in range(1, 400):
+        one = delivery(number, (0, number))
+        lanes.offer(msgspec.structs.replace(one, instance_id=f"ins_{number % instances}"))
+    bulk = LaneKey(0, "dst", bulk_lane(1000))
+    lanes.open(0, bulk.lane, instance_id="ins_0")
+    asked = lanes.hungry("dst", 64)
+    assert bulk in asked, "and not only lanes of the backlog, of which there are enough"
+    lanes.refilled(asked, [delivery(9000, (0, bulk.lane))], set(asked))
+    assert lanes.next(0, Share.BULK) is not None
+
+
+def test_what_was_put_back_takes_a_quarter_of_the_memory_and_of_a_refill_at_most() -> None:
+    lanes = Lanes(40)
+    for number in range(1, 100):
+        lanes.open(0, bulk_lane(number), instance_id=f"ins_{number}")
+        lanes.open(0, number, instance_id=f"ins_{number}")
+    asked = lanes.hungry("dst", 64)
+    assert len(asked) == 64
+    assert sum(key.lane >= bulk_lane(0) for key in asked) == 16
+    found = [delivery(n, (0, key.lane)) for n, key in enumerate(asked, 1)]
+    lanes.refilled(asked, found, ())
+    assert lanes.held == 40
+    taken = [lanes.next(0, Share.BULK) for _ in range(20)]
+    assert sum(one is not None for one in taken) == 10
