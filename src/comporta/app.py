@@ -7,7 +7,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from comporta import __version__
+from comporta.clock import now_ms
 from comporta.companion import Companion
 from comporta.console.app import console_app
 from comporta.console.desk import Desk
@@ -49,16 +49,12 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Gateway:
     """One worker of the gateway, running."""
 
     def __init__(self, settings: Settings, stores: Stores, tally: Tally) -> None:
         self._settings, self._stores = settings, stores
-        self._started_at_ms = _now_ms()
+        self._started_at_ms = now_ms()
         self._draining = False
         self._directory: Directory
         self._watch = FleetWatch(stores.ledger, self._compile)
@@ -78,10 +74,10 @@ class Gateway:
             ring=self._ring,
             tally=tally,
             admission=admission,
-            now_ms=_now_ms,
+            now_ms=now_ms,
         )
         self.control: ASGIApp = control_app(self._health, self._metrics)
-        desk = Desk(stores, settings.shown_url, settings.lease_s, _now_ms)
+        desk = Desk(stores, settings.shown_url, settings.lease_s, now_ms)
         self.console: ASGIApp = console_app(desk)
 
     @asynccontextmanager
@@ -113,7 +109,7 @@ class Gateway:
         settings, stores = self._settings, self._stores
         return HealthInputs(
             version=__version__,
-            now_ms=_now_ms(),
+            now_ms=now_ms(),
             started_at_ms=self._started_at_ms,
             log=stores.log.health(),
             ledger_engine="sqlite",
@@ -139,7 +135,7 @@ class Gateway:
         return {names[id_]: one.reason for id_, one in breakers.items() if id_ in names}
 
     async def _workers(self) -> tuple[WorkerRow, ...]:
-        return tuple(await self._stores.state.workers(_now_ms(), self._settings.lease_s))
+        return tuple(await self._stores.state.workers(now_ms(), self._settings.lease_s))
 
     async def _growth(self) -> Growth | None:
         return growth_of(await self._stores.ledger.keeping.samples())
@@ -161,7 +157,7 @@ class Gateway:
             defs.DELIVERIES_PENDING: totals.pending,
             defs.DELIVERIES_SCHEDULED: totals.scheduled,
             defs.DELIVERIES_DEAD: totals.dead,
-            defs.OLDEST_OPEN_AGE_SECONDS: (_now_ms() - oldest) / 1000 if oldest else 0.0,
+            defs.OLDEST_OPEN_AGE_SECONDS: (now_ms() - oldest) / 1000 if oldest else 0.0,
             defs.WORKERS: len(await self._workers()),
             defs.DESTINATIONS_DEFERRED: len(await self._deferred()),
         }

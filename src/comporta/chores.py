@@ -5,11 +5,11 @@ process.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import structlog
 
+from comporta.clock import now_ms
 from comporta.domain.growth import is_due
 from comporta.errors import StoreError
 from comporta.ledger.retention import DAY_MS, ROUND_MS, Limit, Limits, Retention
@@ -34,7 +34,7 @@ class Chores:
     def __init__(self, settings: Settings, stores: Stores, mine: Callable[[], bool]) -> None:
         self._settings, self._stores, self._mine = settings, stores, mine
         self._retention = Retention(
-            stores.ledger, stores.ledger.keeping, limits_of(settings), _now_ms, mine
+            stores.ledger, stores.ledger.keeping, limits_of(settings), now_ms, mine
         )
         self._rejected_at_ms = 0
 
@@ -55,18 +55,18 @@ class Chores:
                 _log.error("chore.failed", chore=chore.__name__, error=str(error))
 
     async def _forget_rejected(self) -> None:
-        if _now_ms() - self._rejected_at_ms < ROUND_MS:
+        if now_ms() - self._rejected_at_ms < ROUND_MS:
             return
-        before_ms = _now_ms() - self._settings.keep_rejected_days * DAY_MS
+        before_ms = now_ms() - self._settings.keep_rejected_days * DAY_MS
         while await self._stores.state.forget_rejected(before_ms, REJECTED_STEP):
             await asyncio.sleep(REJECTED_REST_S)
-        self._rejected_at_ms = _now_ms()
+        self._rejected_at_ms = now_ms()
 
     async def _sample(self) -> None:
         keeping = self._stores.ledger.keeping
-        if not is_due(await keeping.samples(), _now_ms()):
+        if not is_due(await keeping.samples(), now_ms()):
             return
-        await keeping.add_sample(await sample_of(self._settings, self._stores, _now_ms()))
+        await keeping.add_sample(await sample_of(self._settings, self._stores, now_ms()))
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -77,7 +77,3 @@ def limits_of(settings: Settings) -> Limits:
         events=Limit(settings.keep_events_days, settings.keep_events_mib),
         dead=Limit(settings.keep_dead_days, settings.keep_dead_mib),
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -6,7 +6,6 @@ Tests put their own stores behind it; nothing else in the command line opens a s
 import asyncio
 import os
 import pwd
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import typer
 
 from comporta.cli.screen import Screen
+from comporta.clock import now_ms
 from comporta.i18n import _
 from comporta.ledger.port import Ledger
 from comporta.log.port import Log
@@ -186,7 +186,7 @@ class Desk:
 
     def now_ms(self) -> int:
         """Unix milliseconds."""
-        return time.time_ns() // 1_000_000
+        return now_ms()
 
     @property
     def who(self) -> str:

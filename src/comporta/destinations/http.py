@@ -15,6 +15,7 @@ import msgspec
 from yarl import URL
 
 from comporta import __version__
+from comporta.clock import now_ms
 from comporta.destinations.guard import ForbiddenAddressError, GuardedResolver, forbidden
 from comporta.destinations.shape import Shape, Unshapable, shape_of
 from comporta.destinations.signing import key_of, signature
@@ -119,7 +120,7 @@ class HttpSender:
             instance: the name of the instance that the event came from.
         """
         started = time.perf_counter()
-        started_at_ms = time.time_ns() // 1_000_000
+        started_at_ms = now_ms()
         request = request_of(endpoint, delivery, instance, started_at_ms)
         if isinstance(request, Unshapable):
             duration_ms = (time.perf_counter() - started) * 1000

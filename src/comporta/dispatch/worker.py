@@ -13,6 +13,7 @@ import structlog
 
 from comporta.chatwoot.fields import fields_of
 from comporta.chatwoot.meaning import meaning_of
+from comporta.clock import now_ms
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.outlet import Desk, Outlet
 from comporta.dispatch.partitions import Partitions
@@ -37,10 +38,6 @@ PAUSE_S = 0.5
 NUDGE_PERIOD_S = 0.5
 BREAKER_PERIOD_S = 0.25
 _log = structlog.get_logger(__name__)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Dispatcher:
@@ -72,21 +69,21 @@ class Dispatcher:
         self._log, self._ledger, self._state = log, ledger, state
         self._routing, self._gone = routing, gone
         self._concurrency, self._tally = concurrency, tally
-        id_, started_at_ms = f"wrk_{secrets.token_hex(5)}", _now_ms()
+        id_, started_at_ms = f"wrk_{secrets.token_hex(5)}", now_ms()
         self._partitions = Partitions(
             ledger=ledger,
             state=state,
-            me=lambda owned: WorkerRow(id_, pid, started_at_ms, _now_ms(), owned),
+            me=lambda owned: WorkerRow(id_, pid, started_at_ms, now_ms(), owned),
             count=log.partitions,
             lease_s=lease_s,
             lanework=self,
-            now_ms=_now_ms,
+            now_ms=now_ms,
         )
         self._outlets: dict[str, Outlet] = {}
         self._accounts: dict[str, int] = {}
         self._accounts_known = False
         self._outcomes = Outcomes(
-            ledger, lambda: self._partitions.tokens, _now_ms, self._settled, self._partitions.lose
+            ledger, lambda: self._partitions.tokens, now_ms, self._settled, self._partitions.lose
         )
         self._desk: Desk
 
@@ -101,7 +98,7 @@ class Dispatcher:
                 part_of=self._partitions.part_of,
                 concurrency=self._concurrency,
                 draw=lambda: secrets.randbelow(1_000_000) / 1_000_000,
-                now_ms=_now_ms,
+                now_ms=now_ms,
                 instance_name=lambda id_: self._routing().instances.get(id_, id_),
                 gone=self._gone,
                 observe=self._observe,
@@ -196,7 +193,7 @@ class Dispatcher:
 
     async def _record(self, events: list[NewEvent], tokens: dict[int, int]) -> None:
         mine = {event.record.partition for event in events}
-        recorded = await self._ledger.record({p: tokens[p] for p in mine}, events, _now_ms())
+        recorded = await self._ledger.record({p: tokens[p] for p in mine}, events, now_ms())
         for partition in recorded.fenced:
             self._partitions.lose(partition)
         self._tally.events_recorded.add((), len(events))
@@ -209,7 +206,7 @@ class Dispatcher:
             if self._partitions.tokens.get(delivery.partition) == tokens[delivery.partition]:
                 outlet = self._outlet(delivery.destination_id)
                 if not outlet.lanes.offer(delivery):
-                    outlet.drop(delivery, _now_ms())
+                    outlet.drop(delivery, now_ms())
                 touched.add(outlet)
         for outlet in touched:
             outlet.pump()

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 import uvloop
 
+from comporta.clock import now_ms
 from comporta.domain.delivery import AttemptResult, Delivery, Ending
 from comporta.handlers.call import Ended, call, overdue, result_of
 from comporta.handlers.registry import Handler
@@ -106,7 +107,7 @@ class HandlerRunner:
             instance: the name of the instance that the event came from.
             timeout_s: for the whole attempt, seconds.
         """
-        started_at_ms, began = time.time_ns() // 1_000_000, time.perf_counter()
+        started_at_ms, began = now_ms(), time.perf_counter()
         handler, run = self._handlers.get(name), _Run(name)
         if handler is None or self._closing or self._over.done():
             ended = Ended(Ending.PASSING, f"no handler {name} runs here")

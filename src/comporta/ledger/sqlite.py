@@ -6,7 +6,6 @@ people's searches: they may take long, and neither dispatch nor the fleet's watc
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar, cast
@@ -14,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 import apsw
 import msgspec
 
+from comporta.clock import now_ms
 from comporta.domain.dedupe import DEFAULT_WINDOW_S
 from comporta.domain.delivery import Delivery, Outcome
 from comporta.domain.fleet import Fleet
@@ -289,8 +289,7 @@ def _replace_fleet(connection: apsw.Connection, fleet: Fleet, who: str, summary:
     if fleet.version != _fleet_version(connection) + 1:
         raise ConflictError(_("Somebody else changed the fleet meanwhile. Try again."))
     document = msgspec.json.encode(fleet).decode()
-    now_ms = time.time_ns() // 1_000_000
-    connection.execute(SQL["add_fleet"], (fleet.version, document, now_ms, who, summary))
+    connection.execute(SQL["add_fleet"], (fleet.version, document, now_ms(), who, summary))
 
 
 def _nudges(connection: apsw.Connection, after: int) -> tuple[int, list[LaneKey]]:
