@@ -26,7 +26,6 @@ from comporta.domain.delivery import (
     Outcome,
     Verdict,
     judge,
-    succeeded,
 )
 from comporta.domain.fairness import Share, Turns, slots
 from comporta.errors import StoreUnavailableError
@@ -40,7 +39,6 @@ REFILL_PAUSE_S = 0.5
 KNOWN_AFTER_MS = 2_000
 """A destination that is not in the fleet may be newer than the fleet that this process has seen."""
 REMOVED = "the destination was removed from the fleet"
-_ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DISCARDED)
 _log = structlog.get_logger(__name__)
 
 
@@ -207,7 +205,7 @@ class Outlet:
                 result = await outbound.send(delivery, name)
                 self.valve.saw(delivery, result, probe=probe)
                 climate = Climate(not self.valve.closed, self.valve.streak.passed_at_ms)
-                draw = 0.0 if succeeded(result) else self._desk.draw()
+                draw = 0.0 if result.succeeded else self._desk.draw()
                 verdict = judge(delivery, result, outbound.patience, climate, draw)
         finally:
             self._slots.leave(delivery.instance_id, share)
@@ -221,7 +219,7 @@ class Outlet:
         if delivery.event_class is EventClass.EPHEMERAL:
             self._end_ephemeral(outcome)
             return
-        if verdict.state in _ENDED:
+        if verdict.state.ended:
             self.lanes.finished(delivery)
         else:
             # Gone: nothing is sent until a person resumes it. Till all know that, it is spared.

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from comporta.domain.breaker import CLOSED, OPEN_S_MAX, Breaker, BreakerState, Streak
-from comporta.domain.delivery import AttemptResult, Delivery, Ending, succeeded
+from comporta.domain.delivery import AttemptResult, Delivery, Ending
 from comporta.domain.rate import Rate
 from comporta.errors import StoreUnavailableError
 from comporta.state.port import State
@@ -120,12 +120,12 @@ class Valve:
         if not result.sent:
             self._probes += probe  # it is still to be made
             return
-        if succeeded(result) or result.ending is Ending.DROPPED:
+        if result.succeeded or result.ending is Ending.DROPPED:
             self.streak.success(delivery.instance_id, now_ms)
             if probe:
                 self._tasks.create_task(self._report(success=True, reason="", hold_s=0.0))
             return
-        reason = result.error or f"HTTP {result.status}"
+        reason = result.reason
         hold_s = result.retry_after_s or 0.0
         if probe:
             self._tasks.create_task(self._report(success=False, reason=reason, hold_s=hold_s))

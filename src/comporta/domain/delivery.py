@@ -8,6 +8,10 @@ from comporta.domain.backoff import WAIT_S_MIN, next_wait_s
 from comporta.domain.classes import EventClass
 from comporta.domain.event import Headers
 
+GONE = 410
+SUCCESS = 2
+"""Hundreds of a status."""
+
 
 class DeliveryState(StrEnum):
     """Pending: never tried or in its lane's queue. Scheduled: waits for `due_at_ms`."""
@@ -17,6 +21,11 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     DEAD = "dead"
     DISCARDED = "discarded"
+
+    @property
+    def ended(self) -> bool:
+        """Nothing is owed any more."""
+        return self not in {DeliveryState.PENDING, DeliveryState.SCHEDULED}
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +81,23 @@ class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     sent: bool = True
     """False: nothing went out, so it says nothing about the destination."""
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether the delivery was brought."""
+        if self.ending is not None:
+            return self.ending is Ending.DONE
+        return self.status is not None and self.status // 100 == SUCCESS
+
+    @property
+    def reason(self) -> str:
+        """Why it was not, in words."""
+        return self.error or f"HTTP {self.status}"
+
+    @property
+    def ended_at_ms(self) -> int:
+        """Unix milliseconds."""
+        return self.started_at_ms + int(self.duration_ms)
+
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What becomes of the delivery after an attempt."""
@@ -111,18 +137,6 @@ class Climate(msgspec.Struct, frozen=True, gc=False):
     """When an attempt at it last succeeded, Unix milliseconds; 0: unknown."""
 
 
-GONE = 410
-SUCCESS = 2
-"""Hundreds of a status."""
-
-
-def succeeded(result: AttemptResult) -> bool:
-    """Whether the delivery was brought."""
-    if result.ending is not None:
-        return result.ending is Ending.DONE
-    return result.status is not None and result.status // 100 == SUCCESS
-
-
 def judge(
     delivery: Delivery, result: AttemptResult, patience: Patience, climate: Climate, draw: float
 ) -> Verdict:
@@ -139,46 +153,40 @@ def judge(
         climate: how the destination fares otherwise.
         draw: a random number for the jitter, 0 ≤ draw < 1.
     """
-    if succeeded(result):
+    if result.succeeded:
         return Verdict(DeliveryState.DELIVERED)
     if result.ending is Ending.DROPPED:
         return Verdict(DeliveryState.DISCARDED, reason=result.error)
     if result.status == GONE:
         # Kept open, not dead: a person decides whether the destination comes back.
         return Verdict(DeliveryState.PENDING, reason="HTTP 410", gone=True)
-    reason = result.error or f"HTTP {result.status}"
-    ended_at_ms = result.started_at_ms + int(result.duration_ms)
-    tried_at_ms = delivery.tried_at_ms or result.started_at_ms
-    if delivery.tried_at_ms and not climate.outage and climate.passed_at_ms > tried_at_ms:
+    others_pass = not climate.outage and climate.passed_at_ms > delivery.tried_at_ms
+    if delivery.tried_at_ms and others_pass:
         if result.ending is Ending.POISON:
-            return Verdict(DeliveryState.DEAD, reason=reason)
-        if ended_at_ms - tried_at_ms >= patience.park_s * 1000:
-            return Verdict(DeliveryState.DEAD, reason=f"held up its lane too long: {reason}")
-    return _try_again(delivery, result, patience, climate, draw, reason)
+            return Verdict(DeliveryState.DEAD, reason=result.reason)
+        if result.ended_at_ms - delivery.tried_at_ms >= patience.park_s * 1000:
+            said = f"held up its lane too long: {result.reason}"
+            return Verdict(DeliveryState.DEAD, reason=said)
+    return _try_again(delivery, result, patience, climate, draw)
 
 
-def _try_again(  # noqa: PLR0913, PLR0917  (what `judge` has at hand)
-    delivery: Delivery,
-    result: AttemptResult,
-    patience: Patience,
-    climate: Climate,
-    draw: float,
-    reason: str,
+def _try_again(
+    delivery: Delivery, result: AttemptResult, patience: Patience, climate: Climate, draw: float
 ) -> Verdict:
-    ended_at_ms = result.started_at_ms + int(result.duration_ms)
     tried_at_ms = delivery.tried_at_ms or result.started_at_ms
     attempts = delivery.attempts + 1
     if climate.outage:
         # What fails with everything else uses up time, and no attempt.
-        if ended_at_ms - tried_at_ms >= sum(patience.waits_s) * 1000:
-            return Verdict(DeliveryState.DEAD, reason=reason)
+        if result.ended_at_ms - tried_at_ms >= sum(patience.waits_s) * 1000:
+            return Verdict(DeliveryState.DEAD, reason=result.reason)
         attempts = min(attempts, max(1, len(patience.waits_s)))
     wait_s = next_wait_s(patience.waits_s, attempts, draw, result.retry_after_s)
     if wait_s is None:
-        return Verdict(DeliveryState.DEAD, reason=reason)
+        return Verdict(DeliveryState.DEAD, reason=result.reason)
     # The lane's patience may end before the wait: it is looked at again then.
     park_at_ms = tried_at_ms + int(patience.park_s * 1000)
-    due_at_ms = ended_at_ms + int(wait_s * 1000)
-    if result.retry_after_s is None and ended_at_ms + WAIT_S_MIN * 1000 < park_at_ms < due_at_ms:
+    due_at_ms = result.ended_at_ms + int(wait_s * 1000)
+    soonest_ms = result.ended_at_ms + WAIT_S_MIN * 1000
+    if result.retry_after_s is None and soonest_ms < park_at_ms < due_at_ms:
         due_at_ms = park_at_ms
-    return Verdict(DeliveryState.SCHEDULED, due_at_ms, reason, counts=not climate.outage)
+    return Verdict(DeliveryState.SCHEDULED, due_at_ms, result.reason, counts=not climate.outage)

@@ -11,7 +11,7 @@ import apsw
 import msgspec
 
 from comporta.domain.classes import EventClass
-from comporta.domain.delivery import Delivery, DeliveryState, Outcome
+from comporta.domain.delivery import Delivery, Outcome
 from comporta.embedded.rows import every, one
 from comporta.errors import FencedError
 from comporta.i18n import _
@@ -19,7 +19,6 @@ from comporta.ledger.port import Claim, LaneKey, OpenLane
 from comporta.ledger.sql import blocks
 
 SQL = blocks("sqlite")
-_ENDED = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.DISCARDED)
 
 
 def claim(connection: apsw.Connection, partition: int, token: int) -> Claim:
@@ -63,7 +62,7 @@ def _settled(outcome: Outcome, now_ms: int) -> dict[str, object]:
         "state": verdict.state.value,
         "attempts": outcome.delivery.attempts + verdict.counts,
         "due_at_ms": verdict.due_at_ms,
-        "settled_at_ms": now_ms if verdict.state in _ENDED else 0,
+        "settled_at_ms": now_ms if verdict.state.ended else 0,
         "reason": verdict.reason,
         "tried_at_ms": outcome.result.started_at_ms,
         "id": outcome.delivery.id,
