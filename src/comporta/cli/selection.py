@@ -10,6 +10,8 @@ from comporta.cli.names import Names, number
 from comporta.domain.delivery import DeliveryState
 from comporta.i18n import _
 from comporta.ledger.port import DeliveryFilter
+from comporta.operating import selection
+from comporta.operating.selection import Selection
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[DLV]...", help=_("Ids of deliveries."))]
 Event = Annotated[
@@ -54,18 +56,19 @@ def filter_of(wanted: Wanted, names: Names, now_ms: int) -> DeliveryFilter:
         typer.BadParameter: an id or a moment cannot be understood.
         NotFoundError: a name does not exist.
     """
-    return DeliveryFilter(
+    which = Selection(
         state=wanted.state,
-        destination_id=names.destination_id(wanted.destination),
-        instance_id=names.instance_id(wanted.instance),
-        event_type=wanted.event_type,
-        route_id=names.route_id(wanted.route),
         event_id=number("evt", wanted.event) if wanted.event else None,
         delivery_ids=tuple(dict.fromkeys(number("dlv", text) for text in wanted.deliveries)),
+        destination=wanted.destination,
+        instance=wanted.instance,
+        event_type=wanted.event_type,
+        route=wanted.route,
         since_ms=since_ms(wanted.since, now_ms) if wanted.since else None,
         until_ms=since_ms(wanted.until, now_ms) if wanted.until else None,
         reason=wanted.reason,
     )
+    return selection.filter_of(which, names)
 
 
 def check_chosen(wanted: Wanted, *, every: bool) -> None:

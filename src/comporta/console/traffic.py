@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Path, Query
+from msgspec.structs import replace
 from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from comporta.domain.delivery import DeliveryState
 from comporta.errors import NotFoundError
 from comporta.i18n import _
 from comporta.ledger.port import DeliveryFilter, DeliveryRow, EventDetail, EventFilter
+from comporta.operating.selection import Selection, filter_of
 
 INTEGER_MAX = 2**63 - 1
 EventId = Annotated[str, Path(max_length=64, description="evt_ and 13 characters.")]
@@ -158,20 +160,21 @@ class DeliveryOperations:
     ) -> shapes.Page[shapes.Delivery]:
         """Deliveries, newest first."""
         names = await self._desk.names()
-        which = DeliveryFilter(
+        which = Selection(
             state=state,
-            destination_id=names.destination_id(destination),
-            instance_id=names.instance_id(instance),
-            event_type=event_type,
-            route_id=names.route_id(route),
             event_id=number("evt", event, "event"),
+            destination=destination,
+            instance=instance,
+            event_type=event_type,
+            route=route,
             since_ms=millis(since),
             until_ms=millis(until),
             reason=failed_with,
-            before_id=read_id_cursor("deliveries", cursor),
-            limit=limit + 1,
         )
-        rows = await self._ledger.deliveries(which)
+        before_id = read_id_cursor("deliveries", cursor)
+        rows = await self._ledger.deliveries(
+            replace(filter_of(which, names), before_id=before_id, limit=limit + 1)
+        )
         page, after = cut(rows, limit, "deliveries", lambda row: row.id)
         link(request, response, after)
         return shapes.Page(items=[told.delivery(row, names) for row in page], next=after)
