@@ -5,12 +5,11 @@ record is made first and counts along, so it tells the truth however the change 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import msgspec
 
 from comporta.domain.pace import Pace, Speed, show_speed
-from comporta.ledger.port import Bulk, DeliveryFilter, Matches, Operation, Step
+from comporta.ledger.port import Bulk, BulkSteps, DeliveryFilter, Matches, Operation, Step
 
 STEP_MAX = 500
 """Deliveries in one step: no transaction grows with the backlog."""
@@ -46,36 +45,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     ended: bool = False
 
 
-class Steps(Protocol):
-    """The part of a ledger that is needed here; see `comporta.ledger.port.Ledger`."""
-
-    async def note(self, operation: Operation) -> int:
-        """Keep a record."""
-        ...
-
-    async def redrive(self, which: DeliveryFilter, now_ms: int, operation_id: int = 0) -> Step:
-        """Put dead letters back."""
-        ...
-
-    async def replay(
-        self,
-        which: DeliveryFilter,
-        now_ms: int,
-        destination_id: str | None = None,
-        pace: Pace | None = None,
-        operation_id: int = 0,
-    ) -> Step:
-        """Make new deliveries."""
-        ...
-
-    async def discard(
-        self, which: DeliveryFilter, now_ms: int, reason: str, operation_id: int = 0
-    ) -> Step:
-        """Give deliveries up."""
-        ...
-
-
-async def begin(ledger: Steps, order: Order, found: Matches, now_ms: int) -> Progress:
+async def begin(ledger: BulkSteps, order: Order, found: Matches, now_ms: int) -> Progress:
     """Put an order on record; what was found is what it takes, even if new matches keep coming.
 
     Raises:
@@ -87,7 +57,7 @@ async def begin(ledger: Steps, order: Order, found: Matches, now_ms: int) -> Pro
 
 
 async def advance(
-    ledger: Steps, order: Order, progress: Progress, limit: int, now_ms: int
+    ledger: BulkSteps, order: Order, progress: Progress, limit: int, now_ms: int
 ) -> Progress:
     """One step of it, of at most `limit` deliveries.
 
@@ -112,7 +82,7 @@ async def advance(
 
 
 async def carry_out(
-    ledger: Steps,
+    ledger: BulkSteps,
     order: Order,
     found: Matches,
     now_ms: Callable[[], int],
@@ -138,7 +108,7 @@ async def carry_out(
 
 
 async def _step(  # noqa: PLR0913, PLR0917  (what `carry_out` has at hand)
-    ledger: Steps,
+    ledger: BulkSteps,
     order: Order,
     which: DeliveryFilter,
     now_ms: int,

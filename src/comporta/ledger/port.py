@@ -241,7 +241,63 @@ class LedgerTotals(msgspec.Struct, frozen=True):
     """When the oldest delivery that is still open was recorded (Unix ms)."""
 
 
-class Ledger(Protocol):
+class BulkSteps(Protocol):
+    """The steps of changes in bulk, and their record."""
+
+    async def redrive(self, which: DeliveryFilter, now_ms: int, operation_id: int = 0) -> Step:
+        """Put matching dead letters back, at most `which.limit`, with a new retry schedule.
+
+        They go through the bulk lane beside their lane (`domain.partitioning`).
+
+        Args:
+            which: dead letters.
+            now_ms: Unix milliseconds.
+            operation_id: from `note`; what is done is counted there, in the same transaction.
+        """
+        ...
+
+    async def replay(
+        self,
+        which: DeliveryFilter,
+        now_ms: int,
+        destination_id: str | None = None,
+        pace: Pace | None = None,
+        operation_id: int = 0,
+    ) -> Step:
+        """Make new deliveries for matching delivered ones, at most `which.limit`, oldest first.
+
+        They go through the bulk lane beside the old one's lane.
+
+        Args:
+            which: deliveries whose state is `delivered` (or any, if asked for by `event_id`).
+            now_ms: Unix milliseconds.
+            destination_id: send them there instead of to where they went.
+            pace: when each may go out; None: at once.
+            operation_id: as for `redrive`.
+        """
+        ...
+
+    async def discard(
+        self, which: DeliveryFilter, now_ms: int, reason: str, operation_id: int = 0
+    ) -> Step:
+        """Give up matching deliveries that are open or dead, at most `which.limit`.
+
+        An attempt that is under way may still succeed: then the delivery is delivered after all.
+
+        Args:
+            which: deliveries; by its `state` only pending, scheduled or dead ones.
+            now_ms: Unix milliseconds.
+            reason: kept with each.
+            operation_id: as for `redrive`.
+        """
+        ...
+
+    async def note(self, operation: Operation) -> int:
+        """Keep a record of an operation; its number, for the steps that follow."""
+        ...
+
+
+class Ledger(BulkSteps, Protocol):
     """One process's view of the ledger. Every method may raise `StoreUnavailableError`."""
 
     async def open(self) -> None:
@@ -361,58 +417,6 @@ class Ledger(Protocol):
 
     async def matches(self, what: Bulk, which: DeliveryFilter) -> Matches:
         """What a change in bulk would take now (`limit` and the pages aside)."""
-        ...
-
-    async def redrive(self, which: DeliveryFilter, now_ms: int, operation_id: int = 0) -> Step:
-        """Put matching dead letters back, at most `which.limit`, with a new retry schedule.
-
-        They go through the bulk lane beside their lane (`domain.partitioning`).
-
-        Args:
-            which: dead letters.
-            now_ms: Unix milliseconds.
-            operation_id: from `note`; what is done is counted there, in the same transaction.
-        """
-        ...
-
-    async def replay(
-        self,
-        which: DeliveryFilter,
-        now_ms: int,
-        destination_id: str | None = None,
-        pace: Pace | None = None,
-        operation_id: int = 0,
-    ) -> Step:
-        """Make new deliveries for matching delivered ones, at most `which.limit`, oldest first.
-
-        They go through the bulk lane beside the old one's lane.
-
-        Args:
-            which: deliveries whose state is `delivered` (or any, if asked for by `event_id`).
-            now_ms: Unix milliseconds.
-            destination_id: send them there instead of to where they went.
-            pace: when each may go out; None: at once.
-            operation_id: as for `redrive`.
-        """
-        ...
-
-    async def discard(
-        self, which: DeliveryFilter, now_ms: int, reason: str, operation_id: int = 0
-    ) -> Step:
-        """Give up matching deliveries that are open or dead, at most `which.limit`.
-
-        An attempt that is under way may still succeed: then the delivery is delivered after all.
-
-        Args:
-            which: deliveries; by its `state` only pending, scheduled or dead ones.
-            now_ms: Unix milliseconds.
-            reason: kept with each.
-            operation_id: as for `redrive`.
-        """
-        ...
-
-    async def note(self, operation: Operation) -> int:
-        """Keep a record of an operation; its number, for the steps that follow."""
         ...
 
     async def operations(self, before_id: int | None, limit: int) -> list[Operation]:
