@@ -19,6 +19,8 @@ from comporta.ledger.port import Claim, LaneKey, OpenLane
 from comporta.ledger.sql import blocks
 
 SQL = blocks("sqlite")
+Place = tuple[int, int, int]
+"""Fencing token, offset of the last entry taken over, highest id made."""
 
 
 def claim(connection: apsw.Connection, partition: int, token: int) -> Claim:
@@ -43,7 +45,7 @@ def settle(
     connection: apsw.Connection, tokens: Mapping[int, int], outcomes: Sequence[Outcome], now_ms: int
 ) -> frozenset[int]:
     """See the port."""
-    fenced = _fenced(connection, tokens)
+    _places, fenced = places_of(connection, tokens)
     mine = [outcome for outcome in outcomes if outcome.delivery.partition not in fenced]
     cursor = connection.cursor()
     cursor.executemany(SQL["settle"], [_settled(outcome, now_ms) for outcome in mine])
@@ -51,9 +53,13 @@ def settle(
     return fenced
 
 
-def _fenced(connection: apsw.Connection, tokens: Mapping[int, int]) -> frozenset[int]:
-    rows = ((p, one(connection, SQL["partition"], (p,))) for p in tokens)
-    return frozenset(p for p, row in rows if row is None or row[0] != tokens[p])
+def places_of(
+    connection: apsw.Connection, tokens: Mapping[int, int]
+) -> tuple[dict[int, Place | None], frozenset[int]]:
+    """What the ledger has of these partitions, and which of them have another owner."""
+    places = {p: one(connection, SQL["partition"], (p,)) for p in tokens}
+    fenced = frozenset(p for p, row in places.items() if row is None or row[0] != tokens[p])
+    return places, fenced
 
 
 def _settled(outcome: Outcome, now_ms: int) -> dict[str, object]:

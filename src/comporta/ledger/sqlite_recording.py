@@ -17,6 +17,7 @@ from comporta.embedded.rows import every, one
 from comporta.ledger.port import LaneKey, NewEvent, Recorded, Superseded, Target
 from comporta.ledger.repeats import KEYS_MAX, KnownKeys
 from comporta.ledger.sql import blocks
+from comporta.ledger.sqlite_dispatch import Place, places_of
 
 SQL = blocks("sqlite")
 _REASON_CHARS = 500
@@ -50,8 +51,7 @@ class Recorder:
         now_ms: int,
     ) -> Recorded:
         """See the port."""
-        places = {p: one(connection, SQL["partition"], (p,)) for p in tokens}
-        fenced = frozenset(p for p, row in places.items() if row is None or row[0] != tokens[p])
+        places, fenced = places_of(connection, tokens)
         known = self._ready(connection, {p: tokens[p] for p in tokens if p not in fenced}, now_ms)
         scribe = _Scribe(connection, places, now_ms, known)
         for event in events:
@@ -93,7 +93,7 @@ class _Scribe:
     def __init__(
         self,
         connection: apsw.Connection,
-        places: Mapping[int, tuple[int, int, int] | None],
+        places: Mapping[int, Place | None],
         now_ms: int,
         known: KnownKeys,
     ) -> None:
@@ -111,7 +111,7 @@ class _Scribe:
         self._events: list[tuple[object, ...]] = []
         self._bodies: list[tuple[object, ...]] = []
         self._rows: dict[int, tuple[object, ...]] = {}
-        self._newest: dict[tuple[LaneKey, int], int] = {}
+        self._newest: dict[tuple[LaneKey, int], tuple[Delivery, Target]] = {}
         self._errors: list[tuple[object, ...]] = []
         self._accounts: dict[str, int] = {}
 
@@ -161,25 +161,30 @@ class _Scribe:
         conflate = 0
         if target.event_class is EventClass.CONFLATED:
             conflate = crc32(delivery.event_type.encode()) | 1
-            self._supersede(delivery, conflate)
+            self._supersede(delivery, target, conflate)
         self._rows[delivery.id] = _new_row(delivery, target, conflate=conflate)
 
-    def _supersede(self, newer: Delivery, conflate: int) -> None:
+    def _supersede(self, newer: Delivery, target: Target, conflate: int) -> None:
         """What waits and says less than the newer one comes to its end."""
         key = LaneKey(newer.partition, newer.destination_id, newer.lane)
         reason = f"superseded by {show('dlv', newer.id)}"
-        older_id = self._newest.get((key, conflate))
-        if older_id is not None:  # of this batch: it is not in the table yet
-            row = list(self._rows[older_id])
-            row[6:9] = (DeliveryState.DISCARDED.value, self._now_ms, reason)
-            self._rows[older_id] = tuple(row)
-            del self.deliveries[older_id]
+        if (key, conflate) in self._newest:  # of this batch: it is not in the table yet
+            older, its_target = self._newest[key, conflate]
+            self._rows[older.id] = _new_row(
+                older,
+                its_target,
+                conflate=conflate,
+                state=DeliveryState.DISCARDED,
+                settled_at_ms=self._now_ms,
+                reason=reason,
+            )
+            del self.deliveries[older.id]
         else:
             place = (key.partition, key.destination_id, key.lane, conflate)
             for (found_id,) in every(self._cursor, SQL["conflated"], place):
                 self._cursor.execute(SQL["supersede"], (self._now_ms, reason, found_id))
                 self.superseded.append(Superseded(key, found_id))
-        self._newest[key, conflate] = newer.id
+        self._newest[key, conflate] = newer, target
 
     def _add_failed(self, delivery: Delivery, target: Target) -> None:
         """The route could not be applied: nobody knows whether it was for this destination."""
