@@ -13,7 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -22,7 +29,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from comporta.domain.ids import PARTITIONS_MAX
+from comporta.domain.partitioning import PARTITIONS_MAX
+from comporta.engines import Store, engine_of
 from comporta.errors import ConfigError
 from comporta.i18n import LANGUAGES, _
 from comporta.toml_lines import line_of
@@ -32,8 +40,6 @@ from comporta.words import did_you_mean
 PREFIX: Final = "COMPORTA_"
 CONFIG_VARIABLE: Final = "COMPORTA_CONFIG"
 DEFAULT_FILE: Final = Path("comporta.toml")
-ENGINES: Final = ("sqlite",)
-"""The schemes that an engine URL may have."""
 _HANDLERS: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _FILE_BYTES_MAX: Final = 1024 * 1024
 _SHOWN_CHARS_MAX: Final = 60
@@ -59,23 +65,6 @@ def environment_language() -> str:
     """The language that the terminal asks for, as a locale name; "" if it does not say."""
     names = ("COMPORTA_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
     return next((value for name in names if (value := os.environ.get(name))), "")
-
-
-def split_engine_url(url: str) -> tuple[str, str]:
-    """`"sqlite:data/log.db"` → `("sqlite", "data/log.db")`.
-
-    Raises:
-        ValueError: not an engine URL, or an engine that does not exist; the message is a sentence.
-    """
-    scheme, colon, rest = url.partition(":")
-    if not colon or not rest or rest.startswith("//"):
-        raise ValueError(_("An engine URL is written like sqlite:data/log.db."))
-    if scheme not in ENGINES:
-        said = _('There is no engine "{scheme}"; there is: {engines}.').format(
-            scheme=scheme[:_SHOWN_CHARS_MAX], engines=", ".join(ENGINES)
-        )
-        raise ValueError(f"{said} {did_you_mean(scheme, ENGINES)}".strip())
-    return scheme, rest
 
 
 class Settings(BaseSettings):
@@ -113,11 +102,15 @@ class Settings(BaseSettings):
     """The language for people, en or pt_BR; the terminal's if empty."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged: debug, info, warning or error."""
-    log: str = ""
+    log: Annotated[str, Field(repr=False)] = ""
     """The URL of the log's engine; sqlite:DATA/log.db if empty."""
-    ledger: str = ""
+    spool_after_s: Annotated[float, Field(ge=0.05, le=4)] = 1.0
+    """After how many seconds without a confirmation of the log's server an event is spooled."""
+    spool_mib: Annotated[int, Field(ge=1, le=1024 * 1024)] = 10_240
+    """How much the spool may take of this server's disk, in MiB."""
+    ledger: Annotated[str, Field(repr=False)] = ""
     """The URL of the ledger's engine; sqlite:DATA/ledger.db if empty."""
-    state: str = ""
+    state: Annotated[str, Field(repr=False)] = ""
     """The URL of the state's engine; sqlite:DATA/state.db if empty."""
     key: SecretStr = SecretStr("")
     """The key that seals secrets: 32 bytes in base64, or file:PATH; kept in DATA/key if empty."""
@@ -242,9 +235,9 @@ class Settings(BaseSettings):
 
     @field_validator("log", "ledger", "state")
     @classmethod
-    def _known_engine(cls, value: str) -> str:
+    def _known_engine(cls, value: str, info: ValidationInfo) -> str:
         if value:
-            split_engine_url(value)
+            engine_of(value, Store(str(info.field_name)))
         return value
 
     @model_validator(mode="after")

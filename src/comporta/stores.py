@@ -5,21 +5,37 @@ The server and the command line open them alike; only what they do with them dif
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 from comporta.domain.fleet import Secret
 from comporta.domain.growth import Sample
+from comporta.engines import (
+    KAFKA,
+    POSTGRESQL,
+    RABBITMQ,
+    REDIS,
+    SQLITE,
+    Engine,
+    Store,
+    engine_of,
+    path_of,
+)
 from comporta.errors import ConfigError
 from comporta.fleet.service import FleetService
 from comporta.i18n import _
 from comporta.ledger.admin import AdminLedger
+from comporta.ledger.port import Ledger
 from comporta.ledger.sqlite import SqliteLedger
+from comporta.log.port import Log
 from comporta.log.sqlite import SqliteLog
 from comporta.operating.keys import KeyService
 from comporta.operating.trials import TrialService
-from comporta.settings import Settings, split_engine_url
+from comporta.settings import Settings
+from comporta.state.port import State
 from comporta.state.sqlite import SqliteState
 from comporta.telemetry.tally import Tally
 from comporta.vault import Vault
@@ -30,16 +46,9 @@ class Stores:
 
     def __init__(self, settings: Settings, tally: Tally, *, upkeep: bool) -> None:
         self.vault = Vault.at(settings)
-        self.log = SqliteLog(
-            _path(settings.log_url), settings.partitions, _observe_log(tally), upkeep=upkeep
-        )
-        self.ledger = SqliteLedger(
-            _path(settings.ledger_url),
-            settings.dedupe_window_s,
-            _observe_ledger(tally),
-            upkeep=upkeep,
-        )
-        self.state = SqliteState(_path(settings.state_url), upkeep=upkeep)
+        self.log: Log = _log(settings, tally, upkeep=upkeep)
+        self.ledger: Ledger = _ledger(settings, tally, upkeep=upkeep)
+        self.state: State = _state(settings, upkeep=upkeep)
         self.fleet = FleetService(self.ledger, self.vault)
         self.admin: AdminLedger = self.ledger.admin
         self.keys = KeyService(self.admin)
@@ -86,15 +95,71 @@ async def sample_of(settings: Settings, stores: Stores, now_ms: int) -> Sample:
         StoreError: a store does not answer.
         OSError: the folder of a store is gone.
     """
-    folders = {_path(url).parent for url in (settings.log_url, settings.ledger_url)}
+    paths = [Path(path_of(url)) for url in (settings.log_url, settings.ledger_url) if path_of(url)]
+    folders = {path.parent for path in paths} | {settings.data}
     rooms = [await stores.log.room(), await stores.ledger.keeping.room()]
     free_bytes = await asyncio.to_thread(lambda: min(shutil.disk_usage(f).free for f in folders))
     spare_bytes = sum(one.spare_bytes for one in rooms)
     return Sample(now_ms, sum(one.used_bytes for one in rooms), free_bytes + spare_bytes)
 
 
-def _path(url: str) -> Path:
-    return Path(split_engine_url(url)[1])
+def _log(settings: Settings, tally: Tally, *, upkeep: bool) -> Log:
+    url, observe = settings.log_url, _observe_log(tally)
+    engine = engine_of(url, Store.LOG)
+    if engine is SQLITE:
+        return SqliteLog(Path(path_of(url)), settings.partitions, observe, upkeep=upkeep)
+    make = _client(engine, Store.LOG)
+    broker: Log = make(
+        url, settings.partitions, body_bytes_max=settings.body_bytes_max, observe=observe
+    )
+    return broker
+
+
+def _ledger(settings: Settings, tally: Tally, *, upkeep: bool) -> Ledger:
+    url, window_s, observe = settings.ledger_url, settings.dedupe_window_s, _observe_ledger(tally)
+    engine = engine_of(url, Store.LEDGER)
+    if engine is SQLITE:
+        return SqliteLedger(Path(path_of(url)), window_s, observe, upkeep=upkeep)
+    ledger: Ledger = _client(engine, Store.LEDGER)(url, window_s, observe)
+    return ledger
+
+
+def _state(settings: Settings, *, upkeep: bool) -> State:
+    url = settings.state_url
+    engine = engine_of(url, Store.STATE)
+    if engine is SQLITE:
+        return SqliteState(Path(path_of(url)), upkeep=upkeep)
+    state: State = _client(engine, Store.STATE)(url)
+    return state
+
+
+_CLIENTS = {
+    (REDIS, Store.LOG): "comporta.log.redis:RedisLog",
+    (REDIS, Store.STATE): "comporta.state.redis:RedisState",
+    (RABBITMQ, Store.LOG): "comporta.log.rabbitmq:RabbitLog",
+    (KAFKA, Store.LOG): "comporta.log.kafka:KafkaLog",
+    (POSTGRESQL, Store.LEDGER): "comporta.ledger.postgres:PostgresLedger",
+}
+
+
+def _client(engine: Engine, store: Store) -> Callable[..., Any]:
+    """The class behind a store, imported now: most gateways need none of the clients.
+
+    Raises:
+        ConfigError: its client is not installed.
+    """
+    try:
+        made: Callable[..., Any] = resolve_name(_CLIENTS[engine, store])
+    except ModuleNotFoundError as error:
+        said = _(
+            "The {store} is to be {engine}, but its client is not installed (no module {module})."
+            " Install it: pip install 'comporta[{package}]'"
+        )
+        module, package = error.name, engine.package
+        raise ConfigError(
+            said.format(store=store, engine=engine.name, module=module, package=package)
+        ) from None
+    return made
 
 
 def _observe_log(tally: Tally):  # type: ignore[no-untyped-def]  # noqa: ANN202

@@ -201,7 +201,7 @@ def _stage(path: Path, plan: Plan) -> Iterator[_Stage]:
     try:
         migrate(connection, path, "comporta.ledger.schema", "sqlite_")
         for partition, token in TOKENS.items():
-            work.claim(connection, partition, token)
+            work.claim(connection, partition, token, "sqlite")
         yield _Stage(connection, plan)
     finally:
         connection.close()

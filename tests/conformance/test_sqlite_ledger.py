@@ -5,16 +5,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.conformance.admin_suite import AdminSuite
-from tests.conformance.ledger_classes_suite import LedgerClassesSuite
-from tests.conformance.ledger_keeping_suite import LedgerKeepingSuite
-from tests.conformance.ledger_people_suite import LedgerPeopleSuite
-from tests.conformance.ledger_stage import WINDOW_S
-from tests.conformance.ledger_suite import LedgerSuite
 
 from comporta.ledger.admin import AdminLedger
 from comporta.ledger.port import Ledger
 from comporta.ledger.sqlite import SqliteLedger
+from comporta.testing.conformance.admin import AdminSuite
+from comporta.testing.conformance.ledger import LedgerSuite
+from comporta.testing.conformance.ledger_classes import LedgerClassesSuite
+from comporta.testing.conformance.ledger_keeping import LedgerKeepingSuite
+from comporta.testing.conformance.ledger_people import LedgerPeopleSuite
+from comporta.testing.conformance.ledger_stage import WINDOW_S
 
 
 @pytest.fixture

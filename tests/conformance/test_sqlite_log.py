@@ -2,21 +2,19 @@
 
 import asyncio
 import shutil
-from contextlib import AbstractContextManager
 from pathlib import Path
-from subprocess import Popen
 
 import apsw
 import msgspec
 import pytest
-from tests.conformance.log_suite import PARTITIONS, LogSuite
-from tests.support.processes import running
-from tests.support.records import append_all, opened, read_all, record, until
 
 from comporta.embedded import upkeep
 from comporta.errors import ConfigError, SchemaTooNewError, StoreUnavailableError
 from comporta.log.port import Log
 from comporta.log.sqlite import SqliteLog
+from comporta.testing.conformance.appender import PARTITIONS
+from comporta.testing.conformance.log import LogSuite
+from comporta.testing.conformance.records import append_all, opened, read_all, record, until
 
 
 @pytest.fixture
@@ -26,16 +24,17 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+def make(place: str) -> Log:
+    return SqliteLog(Path(place), PARTITIONS)
+
+
 class TestSqliteLog(LogSuite):
     """The suite, on a file."""
 
-    def make(self, folder: Path) -> Log:
-        return SqliteLog(folder / "log.db", PARTITIONS)
+    maker = f"{__name__}:make"
 
-    def appending(
-        self, folder: Path, name: str, count: int
-    ) -> AbstractContextManager[Popen[bytes]]:
-        return running("tests.support.appender", str(folder / "log.db"), name, str(count))
+    def place(self, folder: Path) -> str:
+        return str(folder / "log.db")
 
     def break_it(self, folder: Path) -> None:
         folder.rename(folder.with_name("away"))

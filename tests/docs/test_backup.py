@@ -9,13 +9,13 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.conformance.ledger_stage import new_event
 from tests.docs.pages import DOCS, fences
-from tests.support.records import append_all, record, until
 
 from comporta.ledger.port import EventFilter
 from comporta.settings import Settings
 from comporta.stores import Stores, open_stores
+from comporta.testing.conformance.ledger_stage import new_event
+from comporta.testing.conformance.records import append_all, record, until
 
 SCRIPT = fences(DOCS / "operating.md", "python")[0]
 ORDER = re.compile(r'(?<=for name in \()"[^)]+"(?=\))')
@@ -42,7 +42,7 @@ async def take_over(stores: Stores) -> None:
     batch = await stores.log.read({0: claim.offset}, 100, 1_000_000)
     events = [new_event(one.offset, one.record, targets=()) for one in batch.entries]
     await stores.ledger.record({0: TOKEN}, events, NOW_MS)
-    await stores.log.commit({0: batch.reached})
+    await stores.log.commit(batch.reached)
 
 
 async def events_in(stores: Stores) -> int:

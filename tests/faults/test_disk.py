@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.conformance.ledger_stage import NOW_MS, new_event
-from tests.support.records import opened, read_all, record, until
 
 from comporta.errors import StoreUnavailableError
 from comporta.ledger.port import EventFilter
 from comporta.ledger.sqlite import SqliteLedger
 from comporta.log.sqlite import SqliteLog
 from comporta.state.sqlite import SqliteState
+from comporta.testing.conformance.ledger_stage import NOW_MS, new_event
+from comporta.testing.conformance.records import opened, read_all, record, until
 
 DEADLINE_S = 12.0
 KIBIBYTES = 40

@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-from tests.conformance.ledger_stage import DEAD, DELIVERED, new_event, outcome
 from tests.integration.conftest import FLEET, TOKEN
 from tests.integration.receiver import Receiver
 from tests.support.gateway import Gateway, wait_for
@@ -11,6 +10,7 @@ from tests.support.gateway import Gateway, wait_for
 from comporta.ledger.port import EventFilter
 from comporta.ledger.retention import DAY_MS
 from comporta.stores import Stores
+from comporta.testing.conformance.ledger_stage import DEAD, DELIVERED, new_event, outcome
 
 
 async def fill(stores: Stores) -> None:

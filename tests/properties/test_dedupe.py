@@ -28,3 +28,13 @@ def test_an_event_without_a_delivery_id_is_known_by_its_content_only(
     keys = keys_of(source, event_type, delivery, body)
     assert len(keys) == 1 + bool(delivery)
     assert len(set(keys)) == len(keys)
+
+
+@given(events, st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16))
+def test_a_record_with_an_id_of_its_own_has_one_more_key_that_only_its_copies_share(
+    one: tuple[str, str, str, bytes], uid: bytes, other: bytes
+) -> None:
+    keys = keys_of(*one, uid)
+    assert keys[:-1] == keys_of(*one)
+    assert keys == keys_of(*one, uid)
+    assert (keys_of(*one, other)[-1] == keys[-1]) == (uid == other)

@@ -8,10 +8,10 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.records import append_all, opened, record
 
 from comporta.log.port import Log
 from comporta.log.sqlite import SqliteLog
+from comporta.testing.conformance.records import append_all, opened, record
 
 PARTITIONS = 3
 Step = tuple[Any, ...]
@@ -43,7 +43,7 @@ class Takeover:
             if entry.offset > self.offsets[partition]:
                 self.offsets[partition] = entry.offset
                 self.taken[partition].append(entry.record.body)
-        self.positions = dict.fromkeys(self.positions, batch.reached)
+        self.positions = batch.reached
         await self.log.commit(self.positions)
 
 

@@ -7,11 +7,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.support.records import record
-
 from comporta.ledger.sqlite import SqliteLedger
 from comporta.log.sqlite import SqliteLog
 from comporta.state.sqlite import SqliteState
+from comporta.testing.conformance.records import record
 
 
 async def main(folder: Path, partition: int) -> None:
@@ -22,7 +21,7 @@ async def main(folder: Path, partition: int) -> None:
         await store.open()
     await log.append(record(partition))
     await ledger.claim(partition, 1)
-    await state.acquire(f"worker {partition}", 8, 1, 60.0, 1_000)
+    await state.acquire(f"worker {partition}", range(8), 1, 60.0, 1_000)
     for store in (log, state, ledger):
         await store.close()
 

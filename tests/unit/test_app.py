@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.support.records import until
 
 from comporta.app import Application, create_app
 from comporta.companion import Companion
 from comporta.fleet.watch import FleetWatch
 from comporta.ingest.rejected import RejectedRing
 from comporta.settings import Settings
+from comporta.testing.conformance.records import until
 
 TOKEN = "token-of-the-shop"
 FLEET = """

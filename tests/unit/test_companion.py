@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from tests.support.records import until
 
 from comporta import companion as module
 from comporta.companion import Companion
 from comporta.settings import Settings
 from comporta.state.sqlite import SqliteState
+from comporta.testing.conformance.records import until
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.support.listener import Listener, listening, says
-from tests.support.records import record, until
 
 from comporta import companion, dispatching
 from comporta.companion import Orders
@@ -22,6 +21,7 @@ from comporta.fleet.parse import load
 from comporta.ledger.port import DeliveryFilter, DeliveryRow
 from comporta.settings import Settings
 from comporta.stores import Stores, open_stores
+from comporta.testing.conformance.records import record, until
 
 FLEET = """
 [[instance]]

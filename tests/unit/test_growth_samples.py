@@ -4,13 +4,12 @@ import asyncio
 import os
 from pathlib import Path
 
-from tests.conformance.ledger_stage import NOW_MS, TOKEN, new_event
-from tests.support.records import record
-
 from comporta.domain.growth import growth_of
 from comporta.ledger.keeping import Kept
 from comporta.settings import Settings
 from comporta.stores import open_stores, sample_of
+from comporta.testing.conformance.ledger_stage import NOW_MS, TOKEN, new_event
+from comporta.testing.conformance.records import record
 
 EVENTS, BODY_BYTES = 600, 1_500
 HOUR_MS = 3_600_000

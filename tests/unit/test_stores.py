@@ -8,12 +8,12 @@ from pathlib import Path
 import apsw
 import pytest
 from structlog.testing import capture_logs
-from tests.support.records import record
 
 from comporta.errors import ConfigError, SchemaTooNewError
 from comporta.settings import Settings
 from comporta.stores import open_stores
 from comporta.telemetry.tally import Tally
+from comporta.testing.conformance.records import record
 
 
 def use(settings: Settings, tally: Tally | None = None) -> None:

@@ -8,13 +8,15 @@ refuses the writes of a worker whose lease has passed to another.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from comporta.errors import FencedError, StoreUnavailableError
 from comporta.ledger.port import Claim, Ledger
+from comporta.log.port import Log
 from comporta.state.port import Lease, State, WorkerRow
 
 BEATS_A_LEASE = 4
@@ -48,13 +50,21 @@ class Lanework(Protocol):
         ...
 
 
+class _Share(msgspec.Struct, frozen=True):
+    """Of which partitions a worker may own how many."""
+
+    which: Sequence[int]
+    least: int
+    """With fewer it looks for more, often."""
+    most: int
+
+
 class Partitions:
     """What one worker owns.
 
     Args:
-        ledger, state: opened.
+        log, ledger, state: opened.
         me: this worker, as others shall see it.
-        count: how many partitions there are.
         lease_s: how long a partition stays with a worker that is not heard of, seconds.
         lanework: told about every partition that comes or goes.
         now_ms: the clock, Unix milliseconds.
@@ -63,10 +73,10 @@ class Partitions:
     def __init__(  # noqa: PLR0913  (the dispatcher gives it all it needs, by name)
         self,
         *,
+        log: Log,
         ledger: Ledger,
         state: State,
         me: Callable[[int], WorkerRow],
-        count: int,
         lease_s: float,
         lanework: Lanework,
         now_ms: Callable[[], int],
@@ -75,7 +85,7 @@ class Partitions:
         """Partition → fencing token, of all that is owned."""
         self.positions: dict[int, int] = {}
         """Partition → offset up to which the log is read; not of those that are handed over."""
-        self._ledger, self._state, self._me, self._count = ledger, state, me, count
+        self._log, self._ledger, self._state, self._me = log, ledger, state, me
         self._lease_s, self._lanework, self._now_ms = lease_s, lanework, now_ms
         self._id = me(0).id
         self._leaving: set[int] = set()
@@ -119,15 +129,15 @@ class Partitions:
         except StoreUnavailableError as error:
             _log.warning("leases.not_released", error=str(error))
 
-    def advance(self, read: dict[int, int], tokens: dict[int, int], reached: int) -> None:
+    def advance(self, reached: Mapping[int, int], tokens: Mapping[int, int]) -> None:
         """What was read (and is in the ledger) is read up to `reached`.
 
         A partition that was lost, or lost and won again, since its `tokens` were noted stays where
         the ledger says that it is.
         """
-        for partition in read:
+        for partition, offset in reached.items():
             if partition in self.positions and self.tokens[partition] == tokens[partition]:
-                self.positions[partition] = reached
+                self.positions[partition] = offset
 
     def lose(self, partition: int) -> None:
         """It belongs to another worker, or to nobody, now."""
@@ -159,24 +169,33 @@ class Partitions:
         self._hungry = False
         if self._draining:
             return
-        fair = math.ceil(self._count / max(1, len(alive)))
+        mine = self._mine(len(alive))
         # What is held and not owned was won when the ledger could not be asked: ask again. (Looked
         # for before the hand-over, after which `held` names what is not ours any more.)
         won = [lease for lease in held if lease.partition not in self.tokens]
-        await self._hand_over(fair)
-        missing = fair - len(self.tokens) - len(won)
+        await self._hand_over(mine)
+        missing = mine.most - len(self.tokens) - len(won)
         if missing > 0:
             won += await self._state.acquire(
-                self._id, self._count, missing, self._lease_s, self._now_ms(), self._token_floor
+                self._id, mine.which, missing, self._lease_s, self._now_ms(), self._token_floor
             )
         for lease in won:
             await self._claim(lease)
-        self._hungry = len(self.tokens) < self._count // max(1, len(alive))
+        self._hungry = len(self.tokens) < mine.least
 
-    async def _hand_over(self, fair: int) -> None:
-        spare = len(self.tokens) - len(self._leaving) - fair
-        candidates = sorted((p for p in self.tokens if p not in self._leaving), reverse=True)
-        for partition in candidates[: max(0, spare)]:
+    def _mine(self, workers: int) -> _Share:
+        """What this worker should own: what the log's own group says, or else an even share."""
+        given = self._log.assigned()
+        if given is not None:
+            return _Share(sorted(given), len(given), len(given))
+        count, workers = self._log.partitions, max(1, workers)
+        return _Share(range(count), count // workers, math.ceil(count / workers))
+
+    async def _hand_over(self, mine: _Share) -> None:
+        staying = sorted((p for p in self.tokens if p not in self._leaving), reverse=True)
+        not_mine = [p for p in staying if p not in mine.which]
+        spare = [p for p in staying if p in mine.which][: max(0, len(staying) - mine.most)]
+        for partition in not_mine or spare:
             self._stop(partition)
         await self._give_back()
 
@@ -194,7 +213,8 @@ class Partitions:
 
     async def _claim(self, lease: Lease) -> None:
         try:
-            claim = await self._ledger.claim(lease.partition, lease.token)
+            log = await self._log.identity()
+            claim = await self._ledger.claim(lease.partition, lease.token, log)
         except FencedError as error:
             # The leases were lost and the clock set back: from now on, tokens above the ledger's.
             self._token_floor = max(self._token_floor, error.token)

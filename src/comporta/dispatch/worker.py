@@ -71,10 +71,10 @@ class Dispatcher:
         self._concurrency, self._tally = concurrency, tally
         id_, started_at_ms = f"wrk_{secrets.token_hex(5)}", now_ms()
         self._partitions = Partitions(
+            log=log,
             ledger=ledger,
             state=state,
             me=lambda owned: WorkerRow(id_, pid, started_at_ms, now_ms(), owned),
-            count=log.partitions,
             lease_s=lease_s,
             lanework=self,
             now_ms=now_ms,
@@ -187,7 +187,7 @@ class Dispatcher:
         batch = await self._log.read(positions, BATCH_EVENTS, BATCH_BYTES)
         if batch.entries:
             await self._record([self._prepare(entry) for entry in batch.entries], tokens)
-        partitions.advance(positions, tokens, batch.reached)
+        partitions.advance(batch.reached, tokens)
         await self._log.commit(dict(partitions.positions))
         return len(batch.entries)
 
@@ -234,7 +234,7 @@ class Dispatcher:
         lane = lane_of(record.instance_id, account_id, record.subject)
         delivery = record.header("x-chatwoot-delivery")
         meaning = meaning_of(record.event_type, record.body)
-        keys = keys_of(record.source_id, record.event_type, delivery, meaning)
+        keys = keys_of(record.source_id, record.event_type, delivery, meaning, record.uid)
         return NewEvent(entry.offset, record, account_id, lane, targets, learns, keys)
 
     # Lanes

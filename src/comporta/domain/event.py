@@ -34,6 +34,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     headers: Headers
     """The `X-Chatwoot-*` headers and the content type, in lower case, as received."""
     body: bytes
+    uid: bytes = b""
+    """16 random bytes where a log may bring the record twice: by them the second is known as a
+    repeat of the first. Empty where it cannot."""
 
     def header(self, name: str) -> str:
         """The value of a kept header (lower-case name), or ""."""

@@ -7,6 +7,8 @@ count for the lane, where what is missing can be filled in from the source's oth
 
 from hashlib import blake2b
 
+PARTITIONS_MAX = 62
+"""Of every log: so many bits of a positive SQLite integer say whose records are in a row."""
 BULK = 1 << 62
 """Set in the number of the lanes that redrives and replays go through."""
 

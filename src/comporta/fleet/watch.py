@@ -35,8 +35,8 @@ class FleetWatch:
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            await asyncio.sleep(POLL_S)
             try:
+                await self._ledger.fleet_changed(POLL_S)
                 if await self._ledger.fleet_version() != self.fleet.version:
                     await self.load()
                     _log.info("fleet.changed", version=self.fleet.version)
@@ -44,6 +44,7 @@ class FleetWatch:
                 if self._reads:  # said at the change, not at every look
                     _log.error("fleet.not_read", error=str(error))
                 self._reads = False
+                await asyncio.sleep(POLL_S)
             else:
                 if not self._reads:
                     _log.info("fleet.read_again", version=self.fleet.version)

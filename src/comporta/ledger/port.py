@@ -15,8 +15,11 @@ from comporta.domain.delivery import Delivery, DeliveryState, Outcome
 from comporta.domain.event import Headers, Record
 from comporta.domain.fleet import Fleet
 from comporta.domain.pace import Pace
+from comporta.ledger.admin import AdminLedger
 from comporta.ledger.keeping import Keeping
 
+EMBEDDED_LOG = "sqlite"
+"""The identity of the embedded log, which was the only one once."""
 REFILL_BYTES_MAX = 16 * 1024 * 1024
 """Of the bodies that one refill brings, but for the last of them."""
 
@@ -300,6 +303,11 @@ class BulkSteps(Protocol):
 class Ledger(BulkSteps, Protocol):
     """One process's view of the ledger. Every method may raise `StoreUnavailableError`."""
 
+    @property
+    def engine(self) -> str:
+        """Its name, for people."""
+        ...
+
     async def open(self) -> None:
         """Open, migrating the schema once, under a lock.
 
@@ -318,6 +326,11 @@ class Ledger(BulkSteps, Protocol):
         """What retention needs of it."""
         ...
 
+    @property
+    def admin(self) -> AdminLedger:
+        """What the admin API keeps in it."""
+        ...
+
     # The fleet
 
     async def fleet_version(self) -> int:
@@ -326,6 +339,10 @@ class Ledger(BulkSteps, Protocol):
 
     async def fleet(self) -> Fleet:
         """The current fleet."""
+        ...
+
+    async def fleet_changed(self, timeout_s: float) -> None:
+        """Return when the fleet may have changed, at the latest after `timeout_s`."""
         ...
 
     async def replace_fleet(self, fleet: Fleet, who: str, summary: str) -> None:
@@ -338,8 +355,14 @@ class Ledger(BulkSteps, Protocol):
 
     # Dispatch
 
-    async def claim(self, partition: int, token: int) -> Claim:
+    async def claim(self, partition: int, token: int, log: str = EMBEDDED_LOG) -> Claim:
         """Become the owner: from now on writes with an older token are refused.
+
+        Args:
+            partition: which.
+            token: of the lease.
+            log: the log's identity. Where it is another one than at the last claim, nothing of it
+                has been taken over yet: the offset is 0.
 
         Raises:
             FencedError: a newer token is there already.

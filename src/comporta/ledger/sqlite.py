@@ -29,8 +29,10 @@ from comporta.i18n import _
 from comporta.ledger import sqlite_bulk as bulk
 from comporta.ledger import sqlite_dispatch as work
 from comporta.ledger import sqlite_questions as questions
+from comporta.ledger.admin import AdminLedger
 from comporta.ledger.keeping import Keeping
 from comporta.ledger.port import (
+    EMBEDDED_LOG,
     REFILL_BYTES_MAX,
     AttemptRow,
     Bulk,
@@ -116,9 +118,13 @@ class SqliteLedger:
         self._reader = Reader(path, lambda: _open(path))
         self._searcher = Reader(path, lambda: _open(path))
         self._upkeep = Upkeep(path, active=upkeep)
-        self.admin = SqliteAdmin(self._reader.run, self._write)
-        """What the admin API keeps."""
+        self._admin = SqliteAdmin(self._reader.run, self._write)
         self._keeping = SqliteKeeping(self._reader, self._write)
+
+    @property
+    def engine(self) -> str:
+        """See the port."""
+        return "sqlite"
 
     async def open(self) -> None:
         """See the port."""
@@ -149,6 +155,11 @@ class SqliteLedger:
         """See the port."""
         return self._keeping
 
+    @property
+    def admin(self) -> AdminLedger:
+        """See the port."""
+        return self._admin
+
     # The fleet
 
     async def fleet_version(self) -> int:
@@ -159,15 +170,19 @@ class SqliteLedger:
         """See the port."""
         return await self._reader.run(_fleet)
 
+    async def fleet_changed(self, timeout_s: float) -> None:
+        """See the port. Other processes write to the file, too: only looking tells."""
+        await asyncio.sleep(timeout_s)
+
     async def replace_fleet(self, fleet: Fleet, who: str, summary: str) -> None:
         """See the port."""
         await self._write(_replace_fleet, fleet, who, summary)
 
     # Dispatch
 
-    async def claim(self, partition: int, token: int) -> Claim:
+    async def claim(self, partition: int, token: int, log: str = EMBEDDED_LOG) -> Claim:
         """See the port."""
-        return await self._write(work.claim, partition, token)
+        return await self._write(work.claim, partition, token, log)
 
     async def record(
         self, tokens: Mapping[int, int], events: Sequence[NewEvent], now_ms: int

@@ -23,7 +23,7 @@ Place = tuple[int, int, int]
 """Fencing token, offset of the last entry taken over, highest id made."""
 
 
-def claim(connection: apsw.Connection, partition: int, token: int) -> Claim:
+def claim(connection: apsw.Connection, partition: int, token: int, log: str) -> Claim:
     """See the port."""
     row = one(connection, SQL["partition"], (partition,))
     if row is not None and row[0] > token:
@@ -31,14 +31,14 @@ def claim(connection: apsw.Connection, partition: int, token: int) -> Claim:
             _("Partition {partition} belongs to another worker now.").format(partition=partition),
             row[0],
         )
-    connection.execute(SQL["claim_partition"], (partition, token))
+    offset = one(connection, SQL["claim_partition"], (partition, token, log))[0]
     lanes = tuple(
         OpenLane(LaneKey(partition, destination_id, lane), due_at_ms, instance_id or "")
         for destination_id, lane, _head, due_at_ms, instance_id in every(
             connection, SQL["open_lanes"], (partition,)
         )
     )
-    return Claim(row[1] if row else 0, lanes)
+    return Claim(offset, lanes)
 
 
 def settle(

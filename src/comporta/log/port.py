@@ -21,24 +21,30 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """What a read brought, and the offset up to which every asked partition is read now."""
+    """What a read brought."""
 
     entries: tuple[Entry, ...]
-    reached: int
+    reached: dict[int, int]
+    """Asked partition → the offset up to which it is read now."""
 
 
 class LogHealth(msgspec.Struct, frozen=True):
-    """`error` is "" while appends work; else what is wrong and what to do, in a sentence."""
+    """What a log says of itself. Texts are sentences for people: what is wrong and what to do."""
 
     engine: str
     error: str = ""
+    """"" while appends work."""
+    degraded: str = ""
+    """Appends work, but not as they should: the spool is in use."""
+    warnings: tuple[str, ...] = ()
+    """Settings of the engine's server that weaken what is promised, each by its name."""
 
 
 class Receipt(Protocol):
     """Who is told what became of a record; an `asyncio.Future` is one. Called on the event loop."""
 
     def done(self) -> bool:
-        """Nobody waits any more."""
+        """Nobody waits any more: what has not been sent yet need not be sent."""
         ...
 
     def set_result(self, result: object, /) -> None:
@@ -54,6 +60,22 @@ class Log(Protocol):
     """One process's view of the log."""
 
     partitions: int
+
+    async def identity(self) -> str:
+        """Which log it is: positions in another one mean nothing here.
+
+        Raises:
+            StoreUnavailableError: it cannot be told now.
+        """
+        ...
+
+    def assigned(self) -> frozenset[int] | None:
+        """The partitions that the engine's own group gives to this process.
+
+        None: it has no opinion, and workers share them evenly. Asked by dispatch only, which is
+        how an engine learns that this process wants to read.
+        """
+        ...
 
     def append(self, record: Record) -> Awaitable[object]:
         """Hand over a record; what is returned finishes once it is durable.
@@ -103,9 +125,27 @@ class Log(Protocol):
         ...
 
     async def open(self) -> None:
-        """Start. Does not fail for a full or broken disk: `health` tells, appends are refused."""
+        """Start. Does not fail for a full or broken disk, nor for a server that is away.
+
+        `health` tells, appends are refused, and it recovers by itself.
+
+        Raises:
+            ConfigError: what is there does not fit these settings, or cannot be trusted with them.
+        """
         ...
 
     async def close(self) -> None:
         """Finish what was appended, then stop."""
+        ...
+
+
+class Broker(Log, Protocol):
+    """A log on a server elsewhere, which may be away for a while."""
+
+    async def probe(self) -> None:
+        """Find out whether an append would be confirmed now; within about a second.
+
+        Raises:
+            StoreUnavailableError: it would not.
+        """
         ...

@@ -18,6 +18,7 @@ import msgspec
 
 from comporta.domain.event import Record
 from comporta.domain.growth import Room
+from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.embedded.connection import connect
 from comporta.embedded.gate import Gate, gate_of
 from comporta.embedded.group_commit import GroupCommit
@@ -31,8 +32,6 @@ from comporta.i18n import _
 from comporta.log.frames import pack, unpack
 from comporta.log.port import Batch, Entry, LogHealth, Receipt
 
-PARTITIONS_MAX = 62
-"""Bits of a positive SQLite integer that are used for the mask."""
 PAGE_BYTES = 16 * 1024
 ROWS_A_READ = 64
 ROWS_A_TRIM = 8
@@ -146,6 +145,14 @@ class SqliteLog:
         await self._reader.close()
         self._gate.close()
 
+    async def identity(self) -> str:
+        """See the port. A new file's offsets are above those of the one before: it is the same."""
+        return "sqlite"
+
+    def assigned(self) -> frozenset[int] | None:
+        """See the port."""
+        return None
+
     def append(self, record: Record) -> asyncio.Future[object]:
         """See the port."""
         return self._writer.submit(record, len(record.body))
@@ -195,7 +202,7 @@ class SqliteLog:
         newest = one(connection, _LAST)[0]
         floor = min(after.values())
         if newest <= floor:
-            return Batch((), floor)
+            return Batch((), dict.fromkeys(after, floor))
         entries: list[Entry] = []
         size = 0
         mask = sum(1 << partition for partition in after)
@@ -210,8 +217,8 @@ class SqliteLog:
                         entries.append(Entry(first + index, record))
                         size += len(record.body)
                 if number == ROWS_A_READ or len(entries) >= events_max or size >= bytes_max:
-                    return Batch(tuple(entries), last)
-        return Batch(tuple(entries), newest)
+                    return Batch(tuple(entries), _reached(after, last))
+        return Batch(tuple(entries), _reached(after, newest))
 
     def _count_lag(self, connection: apsw.Connection) -> int:
         return int(one(connection, _LAG, (self._floor(connection),))[0])
@@ -234,6 +241,10 @@ class SqliteLog:
                 connection.execute(_TRIM, (floor, ROWS_A_TRIM))
                 if connection.changes() < ROWS_A_TRIM:
                     return
+
+
+def _reached(after: Mapping[int, int], offset: int) -> dict[int, int]:
+    return {partition: max(offset, own) for partition, own in after.items()}
 
 
 def _unpack(row: bytes, wanted: Mapping[int, int]) -> Iterator[tuple[int, Record]]:

@@ -48,6 +48,11 @@ class Rejected(msgspec.Struct, frozen=True):
 class State(Protocol):
     """One process's view of the shared state. Every method may raise `StoreUnavailableError`."""
 
+    @property
+    def engine(self) -> str:
+        """Its name, for people."""
+        ...
+
     async def open(self) -> None:
         """Get ready."""
         ...
@@ -63,7 +68,7 @@ class State(Protocol):
     async def acquire(  # noqa: PLR0913, PLR0917  (these are what a lease is made of)
         self,
         worker_id: str,
-        partitions: int,
+        partitions: Sequence[int],
         wanted: int,
         lease_s: float,
         now_ms: int,
@@ -72,6 +77,14 @@ class State(Protocol):
         """Take up to `wanted` of the partitions that are free or whose lease has run out.
 
         Their tokens are higher than any before them, than the clock's milliseconds, and `above`.
+
+        Args:
+            worker_id: who takes them.
+            partitions: which may be taken, the first ones first.
+            wanted: at most so many.
+            lease_s: for how long, seconds.
+            now_ms: Unix milliseconds.
+            above: see above.
         """
         ...
 

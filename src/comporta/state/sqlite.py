@@ -76,6 +76,11 @@ class SqliteState:
         self._gate = gate_of(path)
         self._upkeep = Upkeep(path, durable=False, active=upkeep)
 
+    @property
+    def engine(self) -> str:
+        """See the port."""
+        return "sqlite"
+
     async def open(self) -> None:
         """See the port."""
         await self._store.run(_ready)
@@ -106,7 +111,7 @@ class SqliteState:
     async def acquire(  # noqa: PLR0913, PLR0917  (these are what a lease is made of)
         self,
         worker_id: str,
-        partitions: int,
+        partitions: Sequence[int],
         wanted: int,
         lease_s: float,
         now_ms: int,
@@ -120,7 +125,7 @@ class SqliteState:
                 known = {p: (token, until) for p, token, until in every(connection, _TAKEN)}
                 # One that runs longer than a lease can was given before the clock was set back.
                 taken = range(now_ms, now_ms + 2 * lease_ms)
-                free = [p for p in range(partitions) if p not in known or known[p][1] not in taken]
+                free = [p for p in partitions if p not in known or known[p][1] not in taken]
                 leases = [
                     Lease(p, max(known.get(p, (0, 0))[0] + 1, now_ms, above + 1))
                     for p in free[:wanted]

@@ -6,13 +6,13 @@ from typing import cast
 
 import pytest
 from tests.support.deliveries import delivery
-from tests.support.records import until
 
 from comporta.dispatch import outcomes as module
 from comporta.dispatch.outcomes import BATCH_MAX, HIGH_WATER, Outcomes
 from comporta.domain.delivery import AttemptResult, DeliveryState, Outcome, Verdict
 from comporta.errors import StoreUnavailableError
 from comporta.ledger.port import Ledger
+from comporta.testing.conformance.records import until
 
 
 def outcome(number: int, partition: int = 0) -> Outcome:

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from comporta.dispatch.partitions import Partitions
 from comporta.errors import FencedError, StoreUnavailableError
 from comporta.ledger.port import Claim, Ledger
+from comporta.log.port import Log
 from comporta.state.port import Lease, State, WorkerRow
 
 COUNT = 7
@@ -53,10 +54,16 @@ class PaperState:
         return [one for one in self.beats.values() if one.beat_at_ms >= since_ms]
 
     async def acquire(
-        self, me: str, count: int, wanted: int, _lease_s: float, now_ms: int, above: int = 0
+        self,
+        me: str,
+        partitions: Sequence[int],
+        wanted: int,
+        _lease_s: float,
+        now_ms: int,
+        above: int = 0,
     ) -> list[Lease]:
         self._ask()
-        free = [p for p in range(count) if p not in self.leases or self.leases[p][2] < now_ms]
+        free = [p for p in partitions if p not in self.leases or self.leases[p][2] < now_ms]
         won = []
         for partition in free[:wanted]:
             last = self.leases.get(partition, ("", 0, 0))[1]
@@ -93,13 +100,29 @@ class PaperLedger:
         self.away = False
         self.tokens: dict[int, int] = {}
 
-    async def claim(self, partition: int, token: int) -> Claim:
+    async def claim(self, partition: int, token: int, log: str) -> Claim:
+        assert log == "paper"
         if self.away:
             raise StoreUnavailableError("the ledger is away")
         if token < self.tokens.get(partition, 0):
             raise FencedError("fenced", self.tokens[partition])
         self.tokens[partition] = token
         return Claim(offset=partition * 10, lanes=())
+
+
+class PaperLog:
+    """A log of `COUNT` partitions; `given` is what its own group says, if it has one."""
+
+    partitions = COUNT
+
+    def __init__(self) -> None:
+        self.given: frozenset[int] | None = None
+
+    async def identity(self) -> str:
+        return "paper"
+
+    def assigned(self) -> frozenset[int] | None:
+        return self.given
 
 
 class Worker:
@@ -109,11 +132,12 @@ class Worker:
         self.name, self.state = name, state
         self.busy: set[int] = set()
         self.lanes: dict[int, str] = {}
+        self.log = PaperLog()
         self.partitions = Partitions(
+            log=cast("Log", self.log),
             ledger=cast("Ledger", ledger),
             state=cast("State", state),
             me=lambda owned: WorkerRow(name, 1, 0, clock(), owned),
-            count=COUNT,
             lease_s=LEASE_S,
             lanework=self,
             now_ms=clock,
@@ -193,6 +217,29 @@ def test_a_second_worker_gets_its_share_and_the_first_stops_reading_that() -> No
     first, second = house.workers
     assert first.owned | second.owned == set(range(COUNT))
     assert (first.read, second.read) == (first.owned, second.owned)
+
+
+def test_where_the_log_has_a_group_of_its_own_a_worker_owns_what_the_group_says() -> None:
+    house = House("a", "b")
+    first, second = house.workers
+    first.log.given, second.log.given = frozenset({0, 1, 2, 3, 4, 5}), frozenset({6})
+    house.beat(2)
+    assert (first.owned, second.owned) == ({0, 1, 2, 3, 4, 5}, {6})
+    first.busy = {3}
+    first.log.given, second.log.given = frozenset({0, 1}), frozenset({2, 3, 4, 5, 6})
+    house.beat(3)
+    assert (first.owned, second.owned) == ({0, 1, 3}, {2, 4, 5, 6}), "3 is under way yet"
+    first.busy.clear()
+    house.beat(2)
+    assert (first.owned, second.owned) == ({0, 1}, {2, 3, 4, 5, 6})
+
+
+def test_who_is_given_nothing_by_the_group_takes_nothing() -> None:
+    house = House("a")
+    (worker,) = house.workers
+    worker.log.given = frozenset()
+    house.beat(3)
+    assert worker.owned == set()
 
 
 def test_what_is_under_way_is_finished_before_it_is_handed_over() -> None:
@@ -295,7 +342,7 @@ def test_what_was_read_under_an_earlier_lease_moves_no_position() -> None:
     noted = dict(partitions.tokens)
     partitions.lose(1)
     partitions.tokens[2] += 1
-    partitions.advance({0: 0, 1: 10, 2: 20}, noted, 99)
+    partitions.advance(dict.fromkeys(range(3), 99), noted)
     assert [partitions.positions.get(p) for p in range(3)] == [99, None, 20]
 
 

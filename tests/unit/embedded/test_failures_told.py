@@ -6,7 +6,6 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.support.records import opened, record, until
 
 from comporta.embedded import group_commit
 from comporta.embedded.connection import connect
@@ -14,6 +13,7 @@ from comporta.embedded.gate import gate_of
 from comporta.embedded.group_commit import GroupCommit
 from comporta.errors import StoreUnavailableError
 from comporta.log.sqlite import SqliteLog
+from comporta.testing.conformance.records import opened, record, until
 
 
 class Lines:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import apsw
 from msgspec import structs
-from tests.conformance.ledger_stage import NOW_MS, new_event
-from tests.support.records import record, until
 
 from comporta.embedded.upkeep import SPARE_BYTES, gives_back
 from comporta.ledger.port import EventFilter
 from comporta.ledger.retention import DAY_MS, Limit, Limits, Retention
 from comporta.ledger.sqlite import SqliteLedger
 from comporta.log.sqlite import SqliteLog
+from comporta.testing.conformance.ledger_stage import NOW_MS, new_event
+from comporta.testing.conformance.records import record, until
 
 BODY = bytes(200_000)
 COUNT = 300
@@ -100,7 +100,7 @@ def test_a_log_shrinks_on_disk_once_it_is_trimmed(tmp_path: Path) -> None:
                 return sum(map(size_of, files)) > FILLED
 
             await until("it has grown", grown)
-            await log.commit({0: (await log.read({0: 0}, 1, 1)).reached + FILLED})
+            await log.commit({0: (await log.read({0: 0}, 1, 1)).reached[0] + FILLED})
 
             async def small() -> bool:
                 return size_of(path) <= SPARE_BYTES + (2 << 20)

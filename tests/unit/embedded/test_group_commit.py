@@ -8,12 +8,12 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.support.records import until
 
 from comporta.embedded.connection import connect
 from comporta.embedded.gate import Gate, gate_of
 from comporta.embedded.group_commit import GroupCommit
 from comporta.errors import StoreUnavailableError
+from comporta.testing.conformance.records import until
 
 
 class Paper:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.support.processes import running
-from tests.support.records import opened, read_all
 
 from comporta.embedded.connection import check_library, connect
 from comporta.embedded.migrations import migrate
@@ -15,6 +13,8 @@ from comporta.errors import SchemaTooNewError, UnsafeSqliteError
 from comporta.ledger.sqlite import SqliteLedger
 from comporta.log.sqlite import SqliteLog
 from comporta.state.sqlite import SqliteState
+from comporta.testing.conformance.children import running
+from comporta.testing.conformance.records import opened, read_all
 
 FILES = {"log.db": ("comporta.log.schema", ""), "ledger.db": ("comporta.ledger.schema", "sqlite_")}
 

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import apsw
-from tests.conformance.ledger_stage import NOW_MS, TOKEN, later, new_event
 
 from comporta.ledger.sqlite import SqliteLedger
+from comporta.testing.conformance.ledger_stage import NOW_MS, TOKEN, later, new_event
 
 
 def test_an_outcome_is_stored_although_older_attempts_of_its_delivery_were_forgotten(

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.conformance.ledger_stage import NOW_MS, WINDOW_S, new_event
-from tests.support.records import record
 
 from comporta.embedded.connection import connect
 from comporta.embedded.migrations import migrate
@@ -14,6 +12,8 @@ from comporta.embedded.rows import every, one, transaction
 from comporta.ledger.port import NewEvent
 from comporta.ledger.sqlite_dispatch import claim
 from comporta.ledger.sqlite_recording import Recorder
+from comporta.testing.conformance.ledger_stage import NOW_MS, WINDOW_S, new_event
+from comporta.testing.conformance.records import record
 
 
 def opened(path: Path) -> apsw.Connection:
@@ -25,7 +25,7 @@ def opened(path: Path) -> apsw.Connection:
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     connection = opened(tmp_path / "ledger.db")
-    claim(connection, 0, 1)
+    claim(connection, 0, 1, "sqlite")
     yield connection
     connection.close()
 
@@ -51,7 +51,7 @@ def test_a_file_that_was_put_aside_takes_its_repeats_with_it(
     recorder = Recorder(WINDOW_S)
     assert put(recorder, connection, new_event(1, record())) == 0
     fresh = opened(tmp_path / "fresh.db")
-    claim(fresh, 0, 1)
+    claim(fresh, 0, 1, "sqlite")
     assert put(recorder, fresh, new_event(1, record())) == 0
     assert put(recorder, connection, new_event(2, record())) == 1  # the old one, opened again
     fresh.close()

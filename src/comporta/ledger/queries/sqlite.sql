@@ -16,8 +16,10 @@ INSERT INTO fleets (version, document, changed_at_ms, changed_by, summary) VALUE
 SELECT token, offset, last_id FROM partitions WHERE partition = ?;
 
 -- name: claim_partition
-INSERT INTO partitions (partition, token, offset, last_id) VALUES (?, ?, 0, 0)
-ON CONFLICT (partition) DO UPDATE SET token = excluded.token;
+INSERT INTO partitions (partition, token, offset, last_id, log) VALUES (?, ?, 0, 0, ?)
+ON CONFLICT (partition) DO UPDATE SET token = excluded.token, log = excluded.log,
+  offset = CASE WHEN log = excluded.log THEN offset ELSE 0 END
+RETURNING offset;
 
 -- name: move_partition
 UPDATE partitions SET offset = ?, last_id = ? WHERE partition = ?;

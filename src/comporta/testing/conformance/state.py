@@ -1,18 +1,27 @@
-"""What every shared state must do, whatever engine it has. Subclass it; say how one is made."""
+"""What every shared state must do, whatever engine it has.
+
+    class TestMyState(StateSuite):
+        maker = "mypackage.mytests:make"  # make(place: str) -> State, not opened
+
+        def place(self, folder): ...  # what `make` is given; two states of one place share it
+
+It needs a fixture `folder`: a new place that outlives the states that are made for it.
+"""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from subprocess import Popen
-from typing import TypeVar
-
-from tests.support.taker import BURST
+from typing import ClassVar, TypeVar
 
 from comporta.domain.breaker import BreakerState
 from comporta.domain.rate import Rate
 from comporta.state.port import Lease, Rejected, State, WorkerRow
+from comporta.testing.conformance import grabber, taker
+from comporta.testing.conformance.children import running
 
 T = TypeVar("T")
 NOW_MS = 1_795_500_000_000
@@ -31,21 +40,33 @@ def refusal(number: int) -> Rejected:
 
 
 class StateSuite:
-    """The tests. `folder` is a new place that outlives the states that are made for it."""
+    """The tests; see the module."""
 
-    def opened(self, folder: Path) -> AbstractAsyncContextManager[State]:
-        """A state; two of them share what is there."""
+    maker: ClassVar[str]
+    """`module:function` that makes a state, not opened, from a place; child processes call it."""
+
+    def place(self, folder: Path) -> str:
+        """What the maker is given."""
         raise NotImplementedError
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[State]:
+        state: State = resolve_name(self.maker)(self.place(folder))
+        await state.open()
+        try:
+            yield state
+        finally:
+            await state.close()
 
     def grabbing(self, folder: Path, name: str) -> AbstractContextManager[Popen[bytes]]:
         """A process that takes leases of `PARTITIONS` as fast as it can and prints what it got."""
-        raise NotImplementedError
+        return running(grabber.__name__, self.maker, self.place(folder), name)
 
     def taking(
         self, folder: Path, per_s: float, seconds: float
     ) -> AbstractContextManager[Popen[bytes]]:
         """A process that calls `dst` as often as this rate allows, and prints how often it was."""
-        raise NotImplementedError
+        return running(taker.__name__, self.maker, self.place(folder), str(per_s), str(seconds))
 
     def play(self, folder: Path, story: Callable[[State], Awaitable[T]]) -> T:
         async def run() -> T:
@@ -57,8 +78,18 @@ class StateSuite:
     async def take(
         self, state: State, name: str, wanted: int = PARTITIONS, now_ms: int = NOW_MS
     ) -> dict[int, int]:
-        leases = await state.acquire(name, PARTITIONS, wanted, LEASE_S, now_ms)
+        leases = await state.acquire(name, range(PARTITIONS), wanted, LEASE_S, now_ms)
         return {lease.partition: lease.token for lease in leases}
+
+    def test_only_what_was_asked_for_is_taken_and_the_first_ones_first(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            some = await state.acquire("a", [5, 2, 7], 2, LEASE_S, NOW_MS)
+            assert sorted(lease.partition for lease in some) == [2, 5]
+            more = await state.acquire("b", [2, 7], 9, LEASE_S, NOW_MS)
+            assert [lease.partition for lease in more] == [7]
+            assert await state.acquire("c", [], 9, LEASE_S, NOW_MS) == []
+
+        self.play(folder, story)
 
     def test_what_was_refused_before_a_moment_is_forgotten(self, folder: Path) -> None:
         async def story(state: State) -> None:
@@ -285,11 +316,11 @@ class StateSuite:
             takers = [stack.enter_context(self.taking(folder, per_s, seconds)) for _ in range(3)]
             began_at = time.monotonic()
             counts = []
-            for taker in takers:
-                assert taker.stdout is not None
-                counts.append(int(taker.stdout.read()))
-                assert taker.wait(30) == 0
+            for one in takers:
+                assert one.stdout is not None
+                counts.append(int(one.stdout.read()))
+                assert one.wait(30) == 0
             took_s = time.monotonic() - began_at
         # They start one after the other: together they work for longer than each of them.
         assert all(counts)
-        assert per_s * seconds * 0.95 <= sum(counts) <= BURST + per_s * took_s * 1.05
+        assert per_s * seconds * 0.95 <= sum(counts) <= taker.BURST + per_s * took_s * 1.05

@@ -6,8 +6,6 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeVar
 
-from tests.support.records import record
-
 from comporta.domain.dedupe import keys_of
 from comporta.domain.delivery import AttemptResult, Delivery, DeliveryState, Outcome, Verdict
 from comporta.domain.event import Record
@@ -18,6 +16,7 @@ from comporta.ledger.port import (
     Recorded,
     Target,
 )
+from comporta.testing.conformance.records import record
 
 T = TypeVar("T")
 NOW_MS = 1_795_500_000_000

@@ -1,4 +1,4 @@
-"""A process that calls as often as its share of a rate lets it: `python -m … PATH PER_S SECONDS`.
+"""Calls as often as its share of a rate lets it: `python -m … MAKER PLACE PER_S SECONDS`.
 
 It prints how many calls it was granted.
 """
@@ -6,17 +6,17 @@ It prints how many calls it was granted.
 import asyncio
 import sys
 import time
-from pathlib import Path
+from pkgutil import resolve_name
 
 from comporta.domain.rate import Rate
-from comporta.state.sqlite import SqliteState
+from comporta.state.port import State
 
 WANTED = 8
 BURST = 10
 
 
-async def main(path: Path, per_s: float, seconds: float) -> None:
-    state = SqliteState(path)
+async def main(state: State, per_s: float, seconds: float) -> None:
+    """Call, and count."""
     await state.open()
     rate, granted = Rate(per_s, BURST), 0
     end_at = time.monotonic() + seconds
@@ -30,4 +30,5 @@ async def main(path: Path, per_s: float, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])))
+    maker, place, per_s, seconds = sys.argv[1:]
+    asyncio.run(main(resolve_name(maker)(place), float(per_s), float(seconds)))

@@ -1,4 +1,14 @@
-"""What every log must do, whatever engine is behind it. Subclass it, and say how one is made."""
+"""What every log must do, whatever engine is behind it.
+
+    class TestMyLog(LogSuite):
+        maker = "mypackage.mytests:make"  # make(place: str) -> Log of PARTITIONS, not opened
+
+        def place(self, folder): ...  # what `make` is given; two logs of one place share it
+        def break_it(self, folder): ...  # take the store away
+        def mend_it(self, folder): ...  # bring it back, with what was in it
+
+It needs a fixture `folder`: a new place that outlives the logs that are made for it.
+"""
 
 import asyncio
 import json
@@ -8,16 +18,30 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from pkgutil import resolve_name
 from subprocess import Popen
+from typing import ClassVar
 
 import pytest
-from tests.support.records import ALL_BYTES, ENOUGH, append_all, opened, read_all, record, until
 
 from comporta.domain.event import Record
 from comporta.errors import StoreUnavailableError
 from comporta.log.port import Entry, Log
+from comporta.testing.conformance import appender
+from comporta.testing.conformance.appender import PARTITIONS
+from comporta.testing.conformance.children import running
+from comporta.testing.conformance.records import (
+    ALL_BYTES,
+    ENOUGH,
+    append_all,
+    bare,
+    end_of,
+    opened,
+    read_all,
+    record,
+    until,
+)
 
-PARTITIONS = 4
 DEADLINE_S = 12.0
 """By when an append to a store that is away must have failed."""
 ODD_BODIES = [
@@ -31,17 +55,24 @@ ODD_BODIES = [
 
 
 class LogSuite:
-    """The tests. `folder` is a new place that outlives the logs that are made for it."""
+    """The tests; see the module."""
+
+    maker: ClassVar[str]
+    """`module:function` that makes a log from a place; child processes call it, too."""
+
+    def place(self, folder: Path) -> str:
+        """What the maker is given."""
+        raise NotImplementedError
 
     def make(self, folder: Path) -> Log:
-        """A log of `PARTITIONS` partitions, not opened; two in one folder share what is there."""
-        raise NotImplementedError
+        log: Log = resolve_name(self.maker)(self.place(folder))
+        return log
 
     def appending(
         self, folder: Path, name: str, count: int
     ) -> AbstractContextManager[Popen[bytes]]:
         """A process that appends `count` records (0: endlessly) and prints what is durable."""
-        raise NotImplementedError
+        return running(appender.__name__, self.maker, self.place(folder), name, str(count))
 
     def break_it(self, folder: Path) -> None:
         """Take the store away."""
@@ -63,7 +94,7 @@ class LogSuite:
         found = asyncio.run(run())
         for partition in range(PARTITIONS):
             mine = [entry for entry in found if entry.record.partition == partition]
-            assert [one.record for one in mine] == sent[partition::PARTITIONS]
+            assert [bare(one) for one in mine] == sent[partition::PARTITIONS]
             offsets = [one.offset for one in mine]
             assert offsets == sorted(set(offsets))
 
@@ -81,14 +112,15 @@ class LogSuite:
                 after = dict.fromkeys(range(PARTITIONS), 0)
                 for _step in range(200):
                     batch = await log.read(after, events_max, bytes_max)
-                    assert batch.reached >= min(after.values())
+                    assert batch.reached.keys() == after.keys()
+                    assert all(batch.reached[p] >= offset for p, offset in after.items())
                     found += batch.entries
-                    after = dict.fromkeys(after, batch.reached)
+                    after = batch.reached
             return found
 
         found = asyncio.run(run())
         assert len(found) == 80
-        assert len({entry.offset for entry in found}) == 80
+        assert len({(entry.record.partition, entry.offset) for entry in found}) == 80
 
     def test_one_partition_goes_on_though_nobody_reads_the_others(self, folder: Path) -> None:
         async def run() -> list[Entry]:
@@ -110,7 +142,7 @@ class LogSuite:
                 await log.append(odd)
                 return await read_all(log)
 
-        assert [entry.record for entry in asyncio.run(run())] == [odd]
+        assert [bare(entry) for entry in asyncio.run(run())] == [odd]
 
     def test_ten_mebibytes_come_back_whole_and_a_read_stops_after_them(self, folder: Path) -> None:
         body = os.urandom(10 << 20)
@@ -170,6 +202,14 @@ class LogSuite:
                 return await read_all(log)
 
         return asyncio.run(run())
+
+    def test_it_has_a_name_that_stays(self, folder: Path) -> None:
+        async def name() -> str:
+            log = self.make(folder)
+            async with opened(log):
+                return await log.identity()
+
+        assert asyncio.run(name()) == asyncio.run(name()) != ""
 
     def test_what_one_appends_another_reads(self, folder: Path) -> None:
         async def run() -> None:
@@ -242,11 +282,11 @@ class LogSuite:
                 assert await log.lag() == 0
                 await append_all(log, [record(n % PARTITIONS) for n in range(100)])
                 assert await log.lag() == 100
-                last = (await read_all(log))[-1].offset
-                await log.commit({0: last})
+                last = await end_of(log)
+                await log.commit({0: last[0]})
 
                 async def settled() -> bool:
-                    await log.commit(dict.fromkeys(range(PARTITIONS), last))
+                    await log.commit(last)
                     return await log.lag() == 0
 
                 await until("lag settles to zero", settled)
@@ -257,9 +297,8 @@ class LogSuite:
         async def run() -> None:
             log = self.make(folder)
             async with opened(log):
-                await append_all(log, [record(3) for _ in range(10)])
-                last = (await read_all(log))[-1].offset
-                await log.commit({0: last})
+                await append_all(log, [record(0), *[record(3) for _ in range(10)]])
+                await log.commit(await end_of(log, [0]))
                 assert await log.lag() >= 10
 
         asyncio.run(run())
@@ -270,12 +309,12 @@ class LogSuite:
             async with opened(log):
                 for n in range(30):
                     await append_all(log, [record(p, b"%d" % n) for p in range(PARTITIONS)])
-                offsets = [entry.offset for entry in await read_all(log)]
-                middle, last = offsets[len(offsets) // 2], offsets[-1]
+                last = await end_of(log)
+                middle = (await read_all(log, [3]))[15].offset
                 wanted = [e for e in await read_all(log, [3]) if e.offset > middle]
 
                 async def shorter() -> bool:
-                    await log.commit({0: last, 1: last, 2: last, 3: middle})
+                    await log.commit(last | {3: middle})
                     return len(await read_all(log, [0])) < 25
 
                 await until("committed entries go", shorter)
@@ -289,10 +328,10 @@ class LogSuite:
             log = self.make(folder)
             async with opened(log):
                 await append_all(log, [record(p) for p in range(PARTITIONS)])
-                last = (await read_all(log))[-1].offset
+                last = await end_of(log)
 
                 async def settled() -> bool:
-                    await log.commit(dict.fromkeys(range(PARTITIONS), last))
+                    await log.commit(last)
                     return await log.lag() == 0
 
                 await until("lag settles to zero", settled)

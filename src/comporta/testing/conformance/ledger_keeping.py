@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import structs
-from tests.conformance.ledger_stage import (
+
+from comporta.domain.delivery import Delivery, DeliveryState
+from comporta.domain.growth import SAMPLES_MAX, Sample
+from comporta.ledger.keeping import OPERATIONS_MAX, Kept, Measure
+from comporta.ledger.port import Bulk, DeliveryFilter, EventFilter, Ledger, Operation, Target
+from comporta.ledger.retention import DAY_MS, SPAN_MS, Limit, Limits, Retention
+from comporta.testing.conformance.ledger_stage import (
     BOT,
     CRM,
     DEAD,
@@ -18,13 +24,7 @@ from tests.conformance.ledger_stage import (
     new_event,
     outcome,
 )
-from tests.support.records import record
-
-from comporta.domain.delivery import Delivery, DeliveryState
-from comporta.domain.growth import SAMPLES_MAX, Sample
-from comporta.ledger.keeping import OPERATIONS_MAX, Kept, Measure
-from comporta.ledger.port import Bulk, DeliveryFilter, EventFilter, Ledger, Operation, Target
-from comporta.ledger.retention import DAY_MS, SPAN_MS, Limit, Limits, Retention
+from comporta.testing.conformance.records import record
 
 LONG = Limit(3650)
 FOREVER = Limits(LONG, LONG, LONG, LONG)

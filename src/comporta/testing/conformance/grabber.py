@@ -1,4 +1,4 @@
-"""A process that takes and gives back leases as fast as it can: `python -m … PATH NAME`.
+"""A process that takes and gives back leases as fast as it can: `python -m … MAKER PLACE NAME`.
 
 It prints `partition token` for each lease that it got.
 """
@@ -6,20 +6,20 @@ It prints `partition token` for each lease that it got.
 import asyncio
 import sys
 import time
-from pathlib import Path
+from pkgutil import resolve_name
 
-from comporta.state.sqlite import SqliteState
+from comporta.state.port import State
 
 PARTITIONS = 8
 ROUNDS = 40
 
 
-async def main(path: Path, name: str) -> None:
-    state = SqliteState(path)
+async def main(state: State, name: str) -> None:
+    """Take and give back."""
     await state.open()
     for _ in range(ROUNDS):
         now_ms = time.time_ns() // 1_000_000
-        leases = await state.acquire(name, PARTITIONS, 3, 60.0, now_ms)
+        leases = await state.acquire(name, range(PARTITIONS), 3, 60.0, now_ms)
         for lease in leases:
             sys.stdout.write(f"{lease.partition} {lease.token}\n")
         await state.release(name, [lease.partition for lease in leases])
@@ -27,4 +27,4 @@ async def main(path: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(resolve_name(sys.argv[1])(sys.argv[2]), sys.argv[3]))

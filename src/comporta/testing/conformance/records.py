@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import msgspec
+
 from comporta.domain.event import Headers, Record
 from comporta.log.port import Entry, Log
 
@@ -61,14 +63,30 @@ async def read_all(
     log: Log, partitions: Sequence[int] | None = None, events_max: int = ENOUGH
 ) -> list[Entry]:
     """Everything that is there now, from the start."""
+    return (await _read_all(log, partitions, events_max))[0]
+
+
+async def end_of(log: Log, partitions: Sequence[int] | None = None) -> dict[int, int]:
+    """Partition → the offset up to which it is read once everything is."""
+    return (await _read_all(log, partitions, ENOUGH))[1]
+
+
+async def _read_all(
+    log: Log, partitions: Sequence[int] | None, events_max: int
+) -> tuple[list[Entry], dict[int, int]]:
     after = dict.fromkeys(partitions if partitions is not None else range(log.partitions), 0)
     found: list[Entry] = []
     while True:
         batch = await log.read(after, events_max, ALL_BYTES)
         found += batch.entries
-        if batch.reached <= min(after.values()):
-            return found
-        after = dict.fromkeys(after, batch.reached)
+        if batch.reached == after:
+            return found, after
+        after = batch.reached
+
+
+def bare(entry: Entry) -> Record:
+    """The record as it was appended: a log may have given it an id."""
+    return msgspec.structs.replace(entry.record, uid=b"")
 
 
 async def until(what: str, happens: Callable[[], Awaitable[T]], within_s: float = 10.0) -> T:

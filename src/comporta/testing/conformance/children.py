@@ -5,18 +5,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
 def running(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m module arguments…` with its output in a pipe; killed at the end, if need be."""
-    process = subprocess.Popen(
+    """`python -m module arguments…` with its output in a pipe; killed at the end, if need be.
+
+    It can import whatever this process can.
+    """
+    process = subprocess.Popen(  # noqa: S603  (our own)
         [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}/src"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

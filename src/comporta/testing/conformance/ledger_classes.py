@@ -8,7 +8,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.conformance.ledger_stage import (
+
+from comporta.domain.classes import EventClass
+from comporta.domain.delivery import AttemptResult, Delivery, DeliveryState, Outcome, Verdict
+from comporta.domain.event import Record
+from comporta.domain.ids import show
+from comporta.ledger.port import DeliveryFilter, EventFilter, Ledger, NewEvent
+from comporta.testing.conformance.ledger_stage import (
     BOT,
     CRM,
     DEAD,
@@ -22,13 +28,7 @@ from tests.conformance.ledger_stage import (
     new_event,
     outcome,
 )
-from tests.support.records import record
-
-from comporta.domain.classes import EventClass
-from comporta.domain.delivery import AttemptResult, Delivery, DeliveryState, Outcome, Verdict
-from comporta.domain.event import Record
-from comporta.domain.ids import show
-from comporta.ledger.port import DeliveryFilter, EventFilter, Ledger, NewEvent
+from comporta.testing.conformance.records import record
 
 CONFLATED = replace(CRM, event_class=EventClass.CONFLATED)
 EPHEMERAL = replace(CRM, event_class=EventClass.EPHEMERAL)

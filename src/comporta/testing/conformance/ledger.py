@@ -5,7 +5,17 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.conformance.ledger_stage import (
+
+from comporta.domain.delivery import DeliveryState
+from comporta.domain.event import Record
+from comporta.errors import FencedError
+from comporta.ledger.port import (
+    DeliveryFilter,
+    EventFilter,
+    LaneKey,
+    Ledger,
+)
+from comporta.testing.conformance.ledger_stage import (
     BOT,
     CRM,
     DEAD,
@@ -20,17 +30,7 @@ from tests.conformance.ledger_stage import (
     new_event,
     outcome,
 )
-from tests.support.records import record
-
-from comporta.domain.delivery import DeliveryState
-from comporta.domain.event import Record
-from comporta.errors import FencedError
-from comporta.ledger.port import (
-    DeliveryFilter,
-    EventFilter,
-    LaneKey,
-    Ledger,
-)
+from comporta.testing.conformance.records import record
 
 
 class LedgerSuite(LedgerStage):
@@ -53,6 +53,17 @@ class LedgerSuite(LedgerStage):
             assert refilled == [
                 one for one in recorded.deliveries if one.destination_id == "dst_crm"
             ]
+
+        self.play(folder, story)
+
+    def test_a_partition_that_is_claimed_for_another_log_begins_anew(self, folder: Path) -> None:
+        async def story(ledger: Ledger) -> None:
+            await self.put(ledger, new_event(5_000))
+            assert (await ledger.claim(0, TOKEN)).offset == 5_000
+            assert (await ledger.claim(0, TOKEN + 1, "kafka:events:1")).offset == 0
+            await self.put(ledger, new_event(3), token=TOKEN + 1)
+            assert (await ledger.claim(0, TOKEN + 2, "kafka:events:1")).offset == 3
+            assert (await ledger.claim(1, TOKEN, "kafka:events:1")).offset == 0
 
         self.play(folder, story)
 

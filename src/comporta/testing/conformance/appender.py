@@ -1,4 +1,4 @@
-"""A process that appends to a log and says which records are durable: `python -m … PATH NAME N`.
+"""Appends to a log and prints which records are durable: `python -m … MAKER PLACE NAME N`.
 
 Its lines are the acknowledgements: what was printed may never be lost. N = 0: until it is killed.
 """
@@ -6,18 +6,17 @@ Its lines are the acknowledgements: what was printed may never be lost. N = 0: u
 import asyncio
 import os
 import sys
-from pathlib import Path
+from pkgutil import resolve_name
 
-from tests.support.records import record
-
-from comporta.log.sqlite import SqliteLog
+from comporta.log.port import Log
+from comporta.testing.conformance.records import record
 
 PARTITIONS = 4
 AT_A_TIME = 8
 
 
-async def main(path: Path, name: str, count: int) -> None:
-    log = SqliteLog(path, PARTITIONS)
+async def main(log: Log, name: str, count: int) -> None:
+    """Append, and print what is durable."""
     await log.open()
     number = 0
     while not count or number < count:
@@ -36,4 +35,5 @@ async def main(path: Path, name: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    maker, place, name, count = sys.argv[1:]
+    asyncio.run(main(resolve_name(maker)(place), name, int(count)))

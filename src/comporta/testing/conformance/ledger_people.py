@@ -5,21 +5,6 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
-from tests.conformance.ledger_stage import (
-    BOT,
-    CRM,
-    DEAD,
-    DELIVERED,
-    KEY,
-    LANE,
-    NOW_MS,
-    TOKEN,
-    LedgerStage,
-    later,
-    new_event,
-    outcome,
-)
-from tests.support.records import record
 
 from comporta.domain.delivery import Delivery, DeliveryState
 from comporta.domain.fleet import Destination, Fleet
@@ -40,6 +25,21 @@ from comporta.ledger.port import (
     Operation,
     Step,
 )
+from comporta.testing.conformance.ledger_stage import (
+    BOT,
+    CRM,
+    DEAD,
+    DELIVERED,
+    KEY,
+    LANE,
+    NOW_MS,
+    TOKEN,
+    LedgerStage,
+    later,
+    new_event,
+    outcome,
+)
+from comporta.testing.conformance.records import record
 
 BULK_KEY = LaneKey(0, "dst_crm", bulk_lane(LANE))
 
