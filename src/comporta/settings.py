@@ -104,14 +104,14 @@ class Settings(BaseSettings):
     """How much is logged: debug, info, warning or error."""
     log: Annotated[str, Field(repr=False)] = ""
     """The URL of the log's engine; sqlite:DATA/log.db if empty."""
-    spool_after_s: Annotated[float, Field(ge=0.05, le=4)] = 1.0
-    """After how many seconds without a confirmation of the log's server an event is spooled."""
-    spool_mib: Annotated[int, Field(ge=1, le=1024 * 1024)] = 10_240
-    """How much the spool may take of this server's disk, in MiB."""
     ledger: Annotated[str, Field(repr=False)] = ""
     """The URL of the ledger's engine; sqlite:DATA/ledger.db if empty."""
     state: Annotated[str, Field(repr=False)] = ""
     """The URL of the state's engine; sqlite:DATA/state.db if empty."""
+    spool_after_s: Annotated[float, Field(ge=0.05, le=4)] = 1.0
+    """After how many seconds without a confirmation of the log's server an event is spooled."""
+    spool_mib: Annotated[int, Field(ge=1, le=1024 * 1024)] = 10_240
+    """How much the spool may take of this server's disk, in MiB."""
     key: SecretStr = SecretStr("")
     """The key that seals secrets: 32 bytes in base64, or file:PATH; kept in DATA/key if empty."""
     partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)] = 16

@@ -17,6 +17,9 @@ class Moody:
     def __init__(self, answers: list[bool]) -> None:
         self._answers = iter(answers)
 
+    async def fleet_changed(self, timeout_s: float) -> None:
+        await asyncio.sleep(timeout_s)
+
     async def fleet_version(self) -> int:
         try:
             if next(self._answers):
