@@ -15,6 +15,7 @@ demo: setup ## see the whole loop: three emulated Chatwoots, the gateway, a dest
 	@.venv/bin/comporta demo
 
 test: setup ## run all tests
+	@scripts/servers
 	@.venv/bin/python -m pytest
 
 check: setup ## format, lint, types and import rules
