@@ -125,6 +125,7 @@ class Load:
         self._judge, self._plan = judge, plan
         self._loop: asyncio.AbstractEventLoop
         self._done = threading.Event()
+        self._stopped = threading.Event()
         self.listening = threading.Event()
         self.begin = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -132,6 +133,10 @@ class Load:
     @property
     def over(self) -> bool:
         return self.summary is not None
+
+    def stop(self) -> None:
+        """End it before its plan does; what is under way is finished."""
+        self._stopped.set()
 
     def finish(self) -> None:
         self.begin.set()
@@ -147,5 +152,7 @@ class Load:
         async with self.sink:
             self.listening.set()
             await asyncio.to_thread(self.begin.wait)
-            self.summary = await simulate(self._plan, on_ack=self._judge.acknowledged.append)
+            self.summary = await simulate(
+                self._plan, on_ack=self._judge.acknowledged.append, ended=self._stopped.is_set
+            )
             await asyncio.to_thread(self._done.wait)

@@ -52,7 +52,10 @@ _PROGRESS_EVERY_S = 0.25
 
 
 async def simulate(
-    plan: SimulationPlan, on_progress: OnProgress | None = None, on_ack: OnAck | None = None
+    plan: SimulationPlan,
+    on_progress: OnProgress | None = None,
+    on_ack: OnAck | None = None,
+    ended: Callable[[], bool] = lambda: False,
 ) -> SimulationSummary:
     """Send what the plan says; webhooks under way at its end are finished.
 
@@ -60,12 +63,13 @@ async def simulate(
         plan: what to send.
         on_progress: called four times a second, and at the end, with the summary so far.
         on_ack: called for each event that was answered with 2xx.
+        ended: asked before each event; True ends it before the plan does.
 
     Raises:
         ValueError: a webhook URL cannot be used.
         OSError: a webhook URL's host name does not resolve.
     """
-    simulation = _Simulation(plan, on_ack)
+    simulation = _Simulation(plan, on_ack, ended)
     chatwoots = await _prepare(plan)
     async with asyncio.TaskGroup() as group:
         ticker = group.create_task(simulation.report_to(on_progress)) if on_progress else None
@@ -133,9 +137,12 @@ async def _prepare(plan: SimulationPlan) -> list[_Chatwoot]:
 class _Simulation:
     """What all emulated Chatwoots share while a plan runs."""
 
-    def __init__(self, plan: SimulationPlan, on_ack: OnAck | None) -> None:
+    def __init__(
+        self, plan: SimulationPlan, on_ack: OnAck | None, ended: Callable[[], bool]
+    ) -> None:
         self._plan = plan
         self._on_ack = on_ack
+        self._ended = ended
         self._tally = Tally()
         self._began_at = time.perf_counter()
         self._pacer = Pacer(plan.rate_per_s, plan.events, plan.duration_s, _ARREARS_S_MAX)
@@ -153,7 +160,7 @@ class _Simulation:
         while True:
             conversation = Conversation(chatwoot.account, time.time())
             for step in conversation.steps():
-                if await self._pacer.next() is None:
+                if await self._pacer.next() is None or self._ended():
                     return
                 async with chatwoot.threads:
                     body = conversation.render(step, time.time())
