@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from comporta.domain.event import Record
 from comporta.errors import SchemaTooNewError
-from comporta.log.frames import VERSION, pack, unpack
+from comporta.log.frames import NEWEST, VERSION, pack, unpack
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 records = st.builds(
@@ -22,6 +22,7 @@ records = st.builds(
     verified=st.booleans(),
     headers=st.lists(st.tuples(texts, texts), max_size=3).map(tuple),
     body=st.binary(max_size=64),
+    uid=st.just(b"") | st.binary(min_size=16, max_size=16),
 )
 
 
@@ -36,9 +37,9 @@ def test_the_wanted_partitions_come_out_as_they_went_in_with_their_places(
 @pytest.mark.parametrize(
     "row",
     [
-        (VERSION + 1, b"\0", [b"what?"]),
-        (VERSION + 1, {"shape": "another"}, [], "and more"),
-        (VERSION + 7,),
+        (NEWEST + 1, b"\0", [b"what?"]),
+        (NEWEST + 1, {"shape": "another"}, [], "and more"),
+        (NEWEST + 7,),
     ],
 )
 def test_a_row_of_a_newer_version_is_refused_in_words_whatever_its_shape(row: object) -> None:
@@ -52,8 +53,18 @@ def test_a_damaged_row_is_not_taken_for_a_newer_one(row: bytes) -> None:
         list(unpack(row, {0}))
 
 
-def test_a_record_with_a_field_that_is_not_known_yet_is_read_while_versions_run_together() -> None:
+@pytest.mark.parametrize("version", [VERSION, NEWEST])
+def test_a_reader_copes_with_the_next_version_and_leaves_out_what_it_does_not_know(
+    version: int,
+) -> None:
+    one = Record(0, 1, "ins", "src", "message_created", None, "", True, (), b"{}", b"u" * 16)
+    later = [*msgspec.structs.astuple(one), "a field of tomorrow", {"and": "another"}]
+    row = msgspec.msgpack.encode((version, b"\0", [later], "what comes with frames then"))
+    assert list(unpack(row, {0})) == [(0, one)]
+
+
+def test_a_reader_copes_with_records_of_the_version_before() -> None:
+    """Which had no id of their own."""
     one = Record(0, 1, "ins", "src", "message_created", None, "", True, (), b"{}")
-    later = [*msgspec.structs.astuple(one), "a field of tomorrow"]
-    row = msgspec.msgpack.encode((VERSION, b"\0", [later]))
+    row = msgspec.msgpack.encode((1, b"\0", [msgspec.structs.astuple(one)[:-1]]))
     assert list(unpack(row, {0})) == [(0, one)]
