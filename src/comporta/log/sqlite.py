@@ -60,14 +60,15 @@ _TRIM = (
 _LAG = "SELECT coalesce(sum(count), 0) FROM log WHERE last > ?"
 
 
-class _Session:
-    """The writer's open file."""
+class LogSession:
+    """The writer's open file; see `embedded.group_commit.Session`."""
 
     def __init__(self, path: Path) -> None:
         self.connection = _open(path, durable=True)
         self._cursor = self.connection.cursor()
 
     def write(self, records: Sequence[Record]) -> list[object]:
+        """Append a group, in one transaction."""
         if not records:
             self._cursor.execute(_PROBE)
             return []
@@ -107,9 +108,8 @@ class SqliteLog:
                 ).format(most=PARTITIONS_MAX, partitions=partitions)
             )
         self.partitions = partitions
-        self._writer: GroupCommit[Record] = GroupCommit(
-            path, lambda: _Session(path), observe=observe
-        )
+        self._path = path
+        self._writer: GroupCommit[Record] = GroupCommit(path, self._session, observe=observe)
         self._upkeep = Upkeep(path, self._trim, durable=False, active=upkeep)
         self._reader = Reader(path, lambda: _open(path, durable=False))
         self._gate = gate_of(path)
@@ -195,6 +195,9 @@ class SqliteLog:
     def health(self) -> LogHealth:
         """See the port."""
         return LogHealth("sqlite", self._writer.error or self._upkeep.error)
+
+    def _session(self) -> LogSession:
+        return LogSession(self._path)
 
     def _read(
         self, connection: apsw.Connection, after: dict[int, int], events_max: int, bytes_max: int
