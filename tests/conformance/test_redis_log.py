@@ -1,11 +1,10 @@
-"""The log in Redis keeps the promises of every log, and some of its own."""
+"""The log in Redis keeps the promises of every log: on one server, a frozen one, in a cluster."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.servers.redis import RedisProcess
+from tests.support.servers.redis import RedisCluster, RedisProcess
 
 from comporta.log.port import Log
 from comporta.log.redis import RedisLog
@@ -16,8 +15,14 @@ BODY_BYTES_MAX = 20 << 20
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
     with RedisProcess(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    with RedisCluster(tmp_path_factory.mktemp("redis")) as running:
         yield running
 
 
@@ -30,20 +35,43 @@ def make(place: str) -> Log:
     return RedisLog(place, PARTITIONS, body_bytes_max=BODY_BYTES_MAX)
 
 
-class TestRedisLog(LogSuite):
-    """The suite, on a server that is killed and started again."""
+class RedisLogSuite(LogSuite):
+    """The suite, on a server that is killed and started again with its data."""
 
     maker = f"{__name__}:make"
-
-    @pytest.fixture(autouse=True)
-    def _use(self, server: RedisProcess) -> None:
-        self.server = server
+    server: RedisProcess | RedisCluster
 
     def place(self, folder: Path) -> str:
-        return f"{self.server.url}?prefix={folder.name[-40:]}"
+        return f"{self.server.url}?prefix={folder.name[-60:]}"
 
-    def break_it(self, folder: Path) -> None:
+    def break_it(self, folder: Path) -> None:  # noqa: ARG002  (all share one server)
         self.server.kill()
 
-    def mend_it(self, folder: Path) -> None:
+    def mend_it(self, folder: Path) -> None:  # noqa: ARG002  (all share one server)
         self.server.restart()
+
+
+class TestRedisLog(RedisLogSuite):
+    @pytest.fixture(autouse=True)
+    def _on(self, one_server: RedisProcess) -> None:
+        self.server = one_server
+        one_server.ensure()
+
+
+class TestRedisLogInACluster(RedisLogSuite):
+    """Where keys of different slots in one call would be refused."""
+
+    @pytest.fixture(autouse=True)
+    def _on(self, cluster: RedisCluster) -> None:
+        self.server = cluster
+        cluster.ensure()
+
+
+class TestRedisLogOnAFrozenServer(TestRedisLog):
+    """The suite, where to be away means to hold the connections and say nothing."""
+
+    def break_it(self, folder: Path) -> None:  # noqa: ARG002  (all share one server)
+        self.server.freeze()
+
+    def mend_it(self, folder: Path) -> None:  # noqa: ARG002  (all share one server)
+        self.server.thaw()

@@ -16,7 +16,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from comporta.clients.redis_url import Address, parse_address
@@ -30,7 +30,7 @@ CONNECTIONS_MAX = 100
 """To one server, from one process."""
 Word: TypeAlias = str | bytes | int | float
 Call: TypeAlias = Sequence[Word]
-_FAILURES = (RedisError, OSError, TimeoutError)
+_FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class RedisServer:
         self._sentinel: Sentinel | None = None
         try:
             self._client = self._connect(self.address)
-        except (TypeError, ValueError, RedisError) as error:
+        except (TypeError, ValueError, RedisError, RedisClusterException) as error:
             said = _("The Redis URL for {where} has an option that the client refuses: {reason}.")
             # The client names the option; a value it does not tell.
             raise ConfigError(

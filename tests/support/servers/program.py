@@ -52,6 +52,10 @@ class Program:
     def output(self) -> Path:
         return self.folder / "output.log"
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start it, and return when it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,14 @@
 """A real Redis for tests, as durable as it can be; other settings and modes by their arguments."""
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Self
 
-from tests.support.servers.program import Program, free_port, required
+from tests.support.servers.program import START_S, Program, free_port, required
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
+_THIRDS = ((0, 5460), (5461, 10922), (10923, 16383))
 _QUIET = {"daemonize": "no", "bind": "127.0.0.1", "protected-mode": "no", "loglevel": "notice"}
 
 
@@ -18,8 +20,6 @@ class RedisProcess:
         settings: instead of, or beside, those that make it durable.
         login: what `redis-cli` has to say to it.
     """
-
-    scheme = "redis"
 
     def __init__(
         self, folder: Path, settings: dict[str, str] | None = None, login: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class RedisProcess:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         folder = self._program.folder
@@ -54,6 +54,12 @@ class RedisProcess:
         )
         return done.stdout.strip()
 
+    def ensure(self) -> None:
+        """Start it again if a test left it killed or frozen."""
+        if not self._program.running:
+            self.restart()
+        self.thaw()
+
     def _answers(self) -> bool:
         return self.cli("PING") == "PONG"
 
@@ -65,17 +71,69 @@ class RedisProcess:
         self.kill()
 
 
-class RedisNode(RedisProcess):
-    """A cluster of one node: it has all slots, and insists on keys of one call being in one."""
-
-    scheme = "redis+cluster"
+class RedisCluster:
+    """Three servers that share the slots; they insist on the keys of one call being in one slot."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, {"cluster-enabled": "yes", "cluster-node-timeout": "2000"})
+        self.nodes = [
+            RedisProcess(
+                folder / str(number),
+                {
+                    "cluster-enabled": "yes",
+                    "cluster-node-timeout": "2000",
+                    "cluster-port": str(free_port()),
+                },
+            )
+            for number in range(3)
+        ]
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
     def start(self) -> None:
-        super().start()
-        if "cluster_state:ok" not in self.cli("CLUSTER", "INFO"):
-            self.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-        while "cluster_state:ok" not in self.cli("CLUSTER", "INFO"):
-            pass
+        for node in self.nodes:
+            node.start()
+        first, *others = self.nodes
+        for node in others:
+            node.cli(
+                "CLUSTER", "MEET", "127.0.0.1", str(first.port), first.settings["cluster-port"]
+            )
+        for node, (low, high) in zip(self.nodes, _THIRDS, strict=True):
+            node.cli("CLUSTER", "ADDSLOTSRANGE", str(low), str(high))
+        self._wait_until_ok()
+
+    def _wait_until_ok(self) -> None:
+        ends_at = time.monotonic() + START_S
+        while not all("cluster_state:ok" in node.cli("CLUSTER", "INFO") for node in self.nodes):
+            assert time.monotonic() < ends_at, self.nodes[0].cli("CLUSTER", "INFO")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def restart(self) -> None:
+        for node in self.nodes:
+            node.restart()
+        self._wait_until_ok()
+
+    def freeze(self) -> None:
+        for node in self.nodes:
+            node.freeze()
+
+    def thaw(self) -> None:
+        for node in self.nodes:
+            node.thaw()
+
+    def ensure(self) -> None:
+        for node in self.nodes:
+            node.ensure()
+        self._wait_until_ok()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.kill()
