@@ -1,0 +1,139 @@
+"""A real Redis for tests, as durable as it can be; other settings and modes by their arguments."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+from tests.support.servers.program import START_S, Program, free_port, required
+
+DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
+_THIRDS = ((0, 5460), (5461, 10922), (10923, 16383))
+_QUIET = {"daemonize": "no", "bind": "127.0.0.1", "protected-mode": "no", "loglevel": "notice"}
+
+
+class RedisProcess:
+    """One redis-server.
+
+    Args:
+        folder: its own.
+        settings: instead of, or beside, those that make it durable.
+        login: what `redis-cli` has to say to it.
+    """
+
+    def __init__(
+        self, folder: Path, settings: dict[str, str] | None = None, login: tuple[str, ...] = ()
+    ) -> None:
+        self._server = required("redis-server", "redis-server")
+        self._cli = required("redis-cli", "redis-tools")
+        self.port, self._login = free_port(), login
+        self.settings = {**_QUIET, "port": str(self.port), **DURABLE, **(settings or {})}
+        self._program = Program([self._server, "redis.conf"], folder, self._answers)
+        self.restart, self.kill = self._program.restart, self._program.kill
+        self.freeze, self.thaw = self._program.freeze, self._program.thaw
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        folder = self._program.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [f"{name} {value or chr(34) * 2}\n" for name, value in self.settings.items()]
+        (folder / "redis.conf").write_text("".join(lines))
+        self._program.start()
+
+    def cli(self, *words: str) -> str:
+        """What `redis-cli` answers; "" if it cannot connect."""
+        done = subprocess.run(
+            [self._cli, "-p", str(self.port), *self._login, *words],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        return done.stdout.strip()
+
+    def ensure(self) -> None:
+        """Start it again if a test left it killed or frozen."""
+        if not self._program.running:
+            self.restart()
+        self.thaw()
+
+    def _answers(self) -> bool:
+        return self.cli("PING") == "PONG"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.kill()
+
+
+class RedisCluster:
+    """Three servers that share the slots; they insist on the keys of one call being in one slot."""
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes = [
+            RedisProcess(
+                folder / str(number),
+                {
+                    "cluster-enabled": "yes",
+                    "cluster-node-timeout": "2000",
+                    "cluster-port": str(free_port()),
+                },
+            )
+            for number in range(3)
+        ]
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.start()
+        first, *others = self.nodes
+        for node in others:
+            node.cli(
+                "CLUSTER", "MEET", "127.0.0.1", str(first.port), first.settings["cluster-port"]
+            )
+        for node, (low, high) in zip(self.nodes, _THIRDS, strict=True):
+            node.cli("CLUSTER", "ADDSLOTSRANGE", str(low), str(high))
+        self._wait_until_ok()
+
+    def _wait_until_ok(self) -> None:
+        ends_at = time.monotonic() + START_S
+        while not all("cluster_state:ok" in node.cli("CLUSTER", "INFO") for node in self.nodes):
+            assert time.monotonic() < ends_at, self.nodes[0].cli("CLUSTER", "INFO")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def restart(self) -> None:
+        for node in self.nodes:
+            node.restart()
+        self._wait_until_ok()
+
+    def freeze(self) -> None:
+        for node in self.nodes:
+            node.freeze()
+
+    def thaw(self) -> None:
+        for node in self.nodes:
+            node.thaw()
+
+    def ensure(self) -> None:
+        for node in self.nodes:
+            node.ensure()
+        self._wait_until_ok()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.kill()
