@@ -34,7 +34,7 @@ from comporta.ingest.endpoint import WebhookEndpoint
 from comporta.ingest.rejected import RejectedRing
 from comporta.settings import Settings
 from comporta.state.port import WorkerRow
-from comporta.stores import Stores, open_stores
+from comporta.stores import Stores, Use, open_stores
 from comporta.telemetry import metric_defs as defs
 from comporta.telemetry.health import HealthInputs
 from comporta.telemetry.metric_defs import MetricDef
@@ -251,7 +251,7 @@ class Application:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Gateway]:
         tally = Tally()
-        async with open_stores(self._settings, tally) as stores:
+        async with open_stores(self._settings, tally, Use.INTAKE) as stores:
             if self._settings.fleet is not None:
                 await _apply_fleet(self._settings.fleet, stores)
             gateway = Gateway(self._settings, stores, tally)

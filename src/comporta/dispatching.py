@@ -30,7 +30,7 @@ from comporta.handlers.loading import load_handlers
 from comporta.handlers.registry import Handler
 from comporta.handlers.runner import HandlerRunner
 from comporta.settings import Settings
-from comporta.stores import Stores, open_stores
+from comporta.stores import Stores, Use, open_stores
 from comporta.telemetry import logs
 from comporta.telemetry.metric_defs import OTHER
 from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
@@ -182,7 +182,7 @@ async def serve(
     end = _End(settings.drain_s)
     tally = Tally()
     async with (
-        open_stores(settings, tally, upkeep=True) as stores,
+        open_stores(settings, tally, Use.DISPATCH) as stores,
         _running(handlers, tally) as runner,
     ):
         await enrol_handlers(stores.fleet, handlers)

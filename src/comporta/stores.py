@@ -7,6 +7,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from enum import Enum, auto
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -30,7 +31,9 @@ from comporta.i18n import _
 from comporta.ledger.admin import AdminLedger
 from comporta.ledger.port import Ledger
 from comporta.ledger.sqlite import SqliteLedger
-from comporta.log.port import Log
+from comporta.log.port import Broker, Log
+from comporta.log.spool import SpooledLog
+from comporta.log.spool_file import SpoolFile
 from comporta.log.sqlite import SqliteLog
 from comporta.operating.keys import KeyService
 from comporta.operating.trials import TrialService
@@ -41,12 +44,28 @@ from comporta.telemetry.tally import Tally
 from comporta.vault import Vault
 
 
+MIB = 1024 * 1024
+
+
+class Use(Enum):
+    """What a process opens the stores for."""
+
+    INTAKE = auto()
+    """It appends to the log, and sends on what is in the spool."""
+    DISPATCH = auto()
+    """It reads the log, and takes part in checkpoints and trimming: that keeps them from what
+    webhooks wait for."""
+    DESK = auto()
+    """It asks, and changes what people change."""
+
+
 class Stores:
     """What is open. The engines are behind their ports; see `open_stores`."""
 
-    def __init__(self, settings: Settings, tally: Tally, *, upkeep: bool) -> None:
+    def __init__(self, settings: Settings, tally: Tally, use: Use) -> None:
+        upkeep = use is Use.DISPATCH
         self.vault = Vault.at(settings)
-        self.log: Log = _log(settings, tally, upkeep=upkeep)
+        self.log: Log = _log(settings, tally, use)
         self.ledger: Ledger = _ledger(settings, tally, upkeep=upkeep)
         self.state: State = _state(settings, upkeep=upkeep)
         self.fleet = FleetService(self.ledger, self.vault)
@@ -61,15 +80,14 @@ class Stores:
 
 @asynccontextmanager
 async def open_stores(
-    settings: Settings, tally: Tally | None = None, *, upkeep: bool = False
+    settings: Settings, tally: Tally | None = None, use: Use = Use.DESK
 ) -> AsyncIterator[Stores]:
     """Open all stores of these settings, and close them in the opposite order.
 
     Args:
         settings: which, and where.
         tally: what is counted.
-        upkeep: take part in checkpoints and trimming, which are dispatch's business: that keeps
-            them from what webhooks wait for.
+        use: what for.
 
     Raises:
         ConfigError: the data folder cannot be made, or the key does not fit.
@@ -80,7 +98,7 @@ async def open_stores(
     except OSError as error:
         said = _("The data folder {path} cannot be made: {reason}. Choose another: COMPORTA_DATA.")
         raise ConfigError(said.format(path=settings.data, reason=error.strerror)) from None
-    stores = Stores(settings, tally or Tally(), upkeep=upkeep)
+    stores = Stores(settings, tally or Tally(), use)
     async with AsyncExitStack() as stack:
         for store in (stores.ledger, stores.state, stores.log):
             await store.open()
@@ -103,16 +121,27 @@ async def sample_of(settings: Settings, stores: Stores, now_ms: int) -> Sample:
     return Sample(now_ms, sum(one.used_bytes for one in rooms), free_bytes + spare_bytes)
 
 
-def _log(settings: Settings, tally: Tally, *, upkeep: bool) -> Log:
+def _log(settings: Settings, tally: Tally, use: Use) -> Log:
     url, observe = settings.log_url, _observe_log(tally)
     engine = engine_of(url, Store.LOG)
     if engine is SQLITE:
+        upkeep = use is Use.DISPATCH
         return SqliteLog(Path(path_of(url)), settings.partitions, observe, upkeep=upkeep)
     make = _client(engine, Store.LOG)
-    broker: Log = make(
+    broker: Broker = make(
         url, settings.partitions, body_bytes_max=settings.body_bytes_max, observe=observe
     )
-    return broker
+    if use is Use.DISPATCH:
+        return broker
+    drains = use is Use.INTAKE
+    spool = SpoolFile(
+        settings.data,
+        settings.partitions,
+        bytes_max=settings.spool_mib * MIB,
+        upkeep=drains,
+        observe=observe,
+    )
+    return SpooledLog(broker, spool, after_s=settings.spool_after_s, drains=drains)
 
 
 def _ledger(settings: Settings, tally: Tally, *, upkeep: bool) -> Ledger:

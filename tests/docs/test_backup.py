@@ -13,7 +13,7 @@ from tests.docs.pages import DOCS, fences
 
 from comporta.ledger.port import EventFilter
 from comporta.settings import Settings
-from comporta.stores import Stores, open_stores
+from comporta.stores import Stores, Use, open_stores
 from comporta.testing.conformance.ledger_stage import new_event
 from comporta.testing.conformance.records import append_all, record, until
 
@@ -60,7 +60,7 @@ def rows_of_the_log(data: Path) -> int:
 async def backed_up_in_the_middle(data: Path, halves: Sequence[Path], split: int) -> None:
     """Three events are acknowledged and taken over between the copies of two files."""
     names = ORDER.search(SCRIPT)[0].split(", ")  # type: ignore[index]
-    async with open_stores(settings_of(data), upkeep=True) as stores:
+    async with open_stores(settings_of(data), use=Use.DISPATCH) as stores:
         for number in range(3):
             await append_all(stores.log, [record(body=b'{"n":%d}' % number)])
         await asyncio.to_thread(copied, data, halves[0], names[:split])

@@ -21,7 +21,7 @@ from tests.docs.pages import DOCS, ROOT, both, fences, name_of
 from comporta.destinations.signing import key_of, signature
 from comporta.fleet.parse import parse
 from comporta.settings import Settings
-from comporta.stores import open_stores
+from comporta.stores import Use, open_stores
 from comporta.vault import KEY_BYTES, Vault, new_token
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -245,7 +245,7 @@ def backed_up(data: Path, target: Path) -> None:
         subprocess.run([sys.executable, script, data, target], timeout=DEADLINE_S, check=True)
 
     async def beside_open_stores() -> None:
-        async with open_stores(Settings(data=data), upkeep=True):
+        async with open_stores(Settings(data=data), use=Use.DISPATCH):
             await asyncio.to_thread(copy)
 
     asyncio.run(beside_open_stores())

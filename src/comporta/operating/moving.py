@@ -1,0 +1,130 @@
+"""Moves what waits in one log into another, while no gateway runs: nothing twice, nothing less.
+
+What is to be moved is told by the ledger, which knows how far each partition was taken over. An
+event leaves the old log only when the new one has confirmed it. A move that was interrupted is begun
+again: what it had moved already has the same id, and is known as a repeat.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+
+import msgspec
+
+from comporta.domain.event import Record
+from comporta.domain.partitioning import partition_of
+from comporta.errors import ConflictError, FencedError, StoreUnavailableError
+from comporta.i18n import _
+from comporta.ledger.port import Ledger
+from comporta.log.port import Entry, Log
+
+READ_EVENTS = 1024
+READ_BYTES = 16 * 1024 * 1024
+SETTLE_S = 15.0
+"""For the old log to have forgotten what was moved."""
+LOOK_S = 0.2
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """What came of a move."""
+
+    moved: int
+    """Events that the old log had and the new one confirmed."""
+    left: int
+    """What the old log still counts: 0, or the move is not complete."""
+    waiting: int
+    """What the new log counts now; some engines count groups of events."""
+
+
+async def move_log(
+    source: Log, target: Log, ledger: Ledger, now_ms: int, tell: Callable[[int], None]
+) -> Moved:
+    """Move all that the ledger has not taken over from `source` to `target`, both opened.
+
+    Args:
+        source: emptied.
+        target: may hold other events already; these come behind them.
+        ledger: the gateway's; none may run on it, for its partitions are taken from it.
+        now_ms: the clock, Unix milliseconds.
+        tell: called with the number of events moved so far.
+
+    Raises:
+        ConflictError: both are the same log, or the counts do not agree at the end.
+        StoreError: one of them does not answer; begin again, nothing is lost.
+    """
+    name = await source.identity()
+    if name == await target.identity():
+        said = _("Both URLs name the same log ({name}); there is nothing to move.")
+        raise ConflictError(said.format(name=name))
+    positions = {p: await _offset(ledger, p, name, now_ms) for p in range(source.partitions)}
+    moved = 0
+    while True:
+        batch = await source.read(positions, READ_EVENTS, READ_BYTES)
+        for some in _in_order(batch.entries):
+            await asyncio.gather(*[target.append(_copy(one, name, target)) for one in some])
+            moved += len(some)
+            tell(moved)
+        await source.commit(batch.reached)
+        if batch.reached == positions:
+            break
+        positions = batch.reached
+    left = await _settled(source, positions)
+    return Moved(moved, left, await target.lag())
+
+
+async def _offset(ledger: Ledger, partition: int, log: str, token: int) -> int:
+    """How far it was taken over; from now on nobody goes on with it."""
+    try:
+        return (await ledger.claim(partition, token, log)).offset
+    except FencedError as error:  # the clock was set back
+        return (await ledger.claim(partition, error.token + 1, log)).offset
+
+
+def _in_order(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Rounds with one event of each conversation: a round that fails puts nothing out of order."""
+    rounds: list[list[Entry]] = []
+    seen: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        lane = entry.record.instance_id, entry.record.subject
+        number = seen[lane] = seen.get(lane, -1) + 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(entry)
+    yield from rounds
+
+
+def _copy(entry: Entry, log: str, target: Log) -> Record:
+    record = entry.record
+    place = f"{log}\0{record.partition}\0{entry.offset}".encode()
+    return msgspec.structs.replace(
+        record,
+        uid=record.uid or blake2b(place, digest_size=16).digest(),
+        partition=partition_of(record.instance_id, record.subject, target.partitions),
+    )
+
+
+async def _settled(source: Log, positions: dict[int, int]) -> int:
+    """What the old log still counts, once it has had time to forget."""
+    left = await source.lag()
+    for _look in range(int(SETTLE_S / LOOK_S)):
+        if not left:
+            break
+        await asyncio.sleep(LOOK_S)
+        await source.commit(positions)
+        left = await source.lag()
+    return left
+
+
+async def check_alone(workers: int) -> None:
+    """Refuse while a gateway runs.
+
+    Raises:
+        ConflictError: it does.
+    """
+    if workers:
+        raise ConflictError(
+            _(
+                "A gateway is running ({workers} workers): what is moved would go on changing."
+                " Stop it, and move again."
+            ).format(workers=workers)
+        )
