@@ -43,7 +43,6 @@ from comporta.state.sqlite import SqliteState
 from comporta.telemetry.tally import Tally
 from comporta.vault import Vault
 
-
 MIB = 1024 * 1024
 
 

@@ -12,6 +12,7 @@ import structlog
 from comporta.domain.delivery import Outcome
 from comporta.errors import StoreUnavailableError
 from comporta.ledger.port import Ledger
+from comporta.telemetry.spells import Spell
 
 BATCH_MAX = 500
 HIGH_WATER = 4_000
@@ -48,6 +49,7 @@ class Outcomes:
         self._under_way = 0
         self._bytes = 0
         self._some = asyncio.Event()
+        self._spell = Spell(_log, "outcomes.not_stored", "outcomes.stored_again")
 
     def put(self, outcome: Outcome) -> None:
         """Take an outcome; it is in the ledger when `settled` says so."""
@@ -89,9 +91,10 @@ class Outcomes:
             try:
                 fenced = await self._ledger.settle(tokens, batch, self._now_ms())
             except StoreUnavailableError as error:
-                _log.error("outcomes.not_stored", error=str(error), waiting=len(self))
+                self._spell.failed(error, waiting=len(self))
                 await asyncio.sleep(PAUSE_S)
                 continue
+            self._spell.worked()
             for partition in fenced:
                 self._fenced(partition)
             self._settled([one for one in batch if one.delivery.partition not in fenced])

@@ -18,6 +18,7 @@ from comporta.errors import FencedError, StoreUnavailableError
 from comporta.ledger.port import Claim, Ledger
 from comporta.log.port import Log
 from comporta.state.port import Lease, State, WorkerRow
+from comporta.telemetry.spells import Spell
 
 BEATS_A_LEASE = 4
 HUNGRY_S = 0.1
@@ -97,12 +98,14 @@ class Partitions:
     async def keep(self) -> None:
         """Renew, win and hand over, several times a lease, until cancelled."""
         renewed_at = time.monotonic()
+        spell = Spell(_log, "leases.not_renewed", "leases.renewed_again")
         while True:
             try:
                 await self._renew()
                 renewed_at = time.monotonic()
+                spell.worked()
             except StoreUnavailableError as error:
-                _log.error("leases.not_renewed", error=str(error))
+                spell.failed(error)
                 if time.monotonic() - renewed_at > self._lease_s:
                     for partition in list(self.tokens):
                         self.lose(partition)

@@ -26,6 +26,7 @@ from comporta.errors import StoreError, StoreUnavailableError
 from comporta.ledger.port import Claim, LaneKey, Ledger, NewEvent, Target
 from comporta.log.port import Entry, Log
 from comporta.state.port import State, WorkerRow
+from comporta.telemetry.spells import Spell
 from comporta.telemetry.tally import Tally
 
 BATCH_EVENTS = 256
@@ -157,14 +158,16 @@ class Dispatcher:
     # From the log into the ledger
 
     async def _take_over(self) -> None:
+        spell = Spell(_log, "events.not_recorded", "events.recorded_again")
         while True:
             began = time.monotonic()
             try:
                 taken = await self._take_batch()
             except StoreError as error:
-                _log.error("events.not_recorded", error=str(error))
+                spell.failed(error)
                 await asyncio.sleep(PAUSE_S)
                 continue
+            spell.worked()
             if not taken:
                 await self._log.wait(POLL_S)
             if taken < BATCH_EVENTS:
@@ -259,22 +262,27 @@ class Dispatcher:
 
     async def _watch_nudges(self) -> None:
         after = -1
+        spell = Spell(_log, "nudges.not_read", "nudges.read_again")
         while True:
             try:
                 after, lanes = await self._ledger.nudges(after)
-                self._nudge(lanes)
             except StoreUnavailableError as error:
-                _log.error("nudges.not_read", error=str(error))
+                spell.failed(error)
+            else:
+                spell.worked()
+                self._nudge(lanes)
             await asyncio.sleep(NUDGE_PERIOD_S)
 
     async def _watch_breakers(self) -> None:
+        spell = Spell(_log, "breakers.not_read", "breakers.read_again")
         while True:
             changes = {id_: outlet.valve.changes for id_, outlet in self._outlets.items()}
             try:
                 found = await self._state.breakers()
             except StoreUnavailableError as error:
-                _log.error("breakers.not_read", error=str(error))
+                spell.failed(error)
             else:
+                spell.worked()
                 for id_, before in changes.items():
                     self._outlets[id_].valve.learn(found.get(id_, CLOSED), before)
             await asyncio.sleep(BREAKER_PERIOD_S)

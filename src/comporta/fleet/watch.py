@@ -8,6 +8,7 @@ import structlog
 from comporta.domain.fleet import Fleet
 from comporta.errors import ComportaError
 from comporta.ledger.port import Ledger
+from comporta.telemetry.spells import Spell
 
 POLL_S = 0.25
 _log = structlog.get_logger(__name__)
@@ -24,7 +25,6 @@ class FleetWatch:
     def __init__(self, ledger: Ledger, changed: Callable[[Fleet], None]) -> None:
         self._ledger, self._changed = ledger, changed
         self.fleet = Fleet()
-        self._reads = True
 
     async def load(self) -> None:
         """Take the current version. Raises whatever reading or `changed` raise."""
@@ -34,6 +34,7 @@ class FleetWatch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        spell = Spell(_log, "fleet.not_read", "fleet.read_again")
         while True:
             try:
                 await self._ledger.fleet_changed(POLL_S)
@@ -41,11 +42,7 @@ class FleetWatch:
                     await self.load()
                     _log.info("fleet.changed", version=self.fleet.version)
             except ComportaError as error:
-                if self._reads:  # said at the change, not at every look
-                    _log.error("fleet.not_read", error=str(error))
-                self._reads = False
+                spell.failed(error)
                 await asyncio.sleep(POLL_S)
             else:
-                if not self._reads:
-                    _log.info("fleet.read_again", version=self.fleet.version)
-                self._reads = True
+                spell.worked()

@@ -13,7 +13,7 @@ import msgspec
 
 from comporta.domain.event import Record
 from comporta.domain.partitioning import partition_of
-from comporta.errors import ConflictError, FencedError, StoreUnavailableError
+from comporta.errors import ConflictError, FencedError
 from comporta.i18n import _
 from comporta.ledger.port import Ledger
 from comporta.log.port import Entry, Log
