@@ -1,45 +1,29 @@
-"""The stores of a gateway, opened from its settings: the one place where engines are named.
+"""The stores of a gateway, opened from its settings.
 
 The server and the command line open them alike; only what they do with them differs.
 """
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum, auto
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any
 
 from comporta.domain.fleet import Secret
 from comporta.domain.growth import Sample
-from comporta.engines import (
-    KAFKA,
-    POSTGRESQL,
-    RABBITMQ,
-    REDIS,
-    SQLITE,
-    Engine,
-    Store,
-    engine_of,
-    path_of,
-)
+from comporta.engines import path_of
 from comporta.errors import ConfigError
 from comporta.fleet.service import FleetService
 from comporta.i18n import _
 from comporta.ledger.admin import AdminLedger
-from comporta.ledger.port import Ledger
-from comporta.ledger.sqlite import SqliteLedger
-from comporta.log.port import Broker, Log
+from comporta.log.port import Log
 from comporta.log.spool import SpooledLog
 from comporta.log.spool_file import SpoolFile
-from comporta.log.sqlite import SqliteLog
+from comporta.makers import broker_at, is_embedded, ledger_at, log_at, state_at
 from comporta.operating.keys import KeyService
 from comporta.operating.trials import TrialService
 from comporta.settings import Settings
-from comporta.state.port import State
-from comporta.state.sqlite import SqliteState
 from comporta.telemetry.tally import Tally
 from comporta.vault import Vault
 
@@ -64,9 +48,10 @@ class Stores:
     def __init__(self, settings: Settings, tally: Tally, use: Use) -> None:
         upkeep = use is Use.DISPATCH
         self.vault = Vault.at(settings)
-        self.log: Log = _log(settings, tally, use)
-        self.ledger: Ledger = _ledger(settings, tally, upkeep=upkeep)
-        self.state: State = _state(settings, upkeep=upkeep)
+        self.log = _log(settings, tally, use)
+        window_s, observe = settings.dedupe_window_s, _observe_ledger(tally)
+        self.ledger = ledger_at(settings.ledger_url, window_s, observe, upkeep=upkeep)
+        self.state = state_at(settings.state_url, upkeep=upkeep)
         self.fleet = FleetService(self.ledger, self.vault)
         self.admin: AdminLedger = self.ledger.admin
         self.keys = KeyService(self.admin)
@@ -122,72 +107,21 @@ async def sample_of(settings: Settings, stores: Stores, now_ms: int) -> Sample:
 
 def _log(settings: Settings, tally: Tally, use: Use) -> Log:
     url, observe = settings.log_url, _observe_log(tally)
-    engine = engine_of(url, Store.LOG)
-    if engine is SQLITE:
-        upkeep = use is Use.DISPATCH
-        return SqliteLog(Path(path_of(url)), settings.partitions, observe, upkeep=upkeep)
-    make = _client(engine, Store.LOG)
-    broker: Broker = make(
-        url, settings.partitions, body_bytes_max=settings.body_bytes_max, observe=observe
-    )
+    partitions, body_bytes_max = settings.partitions, settings.body_bytes_max
+    if is_embedded(url):
+        return log_at(url, partitions, body_bytes_max, observe, upkeep=use is Use.DISPATCH)
+    broker = broker_at(url, partitions, body_bytes_max, observe)
     if use is Use.DISPATCH:
         return broker
     drains = use is Use.INTAKE
     spool = SpoolFile(
         settings.data,
-        settings.partitions,
+        partitions,
         bytes_max=settings.spool_mib * MIB,
         upkeep=drains,
         observe=observe,
     )
     return SpooledLog(broker, spool, after_s=settings.spool_after_s, drains=drains)
-
-
-def _ledger(settings: Settings, tally: Tally, *, upkeep: bool) -> Ledger:
-    url, window_s, observe = settings.ledger_url, settings.dedupe_window_s, _observe_ledger(tally)
-    engine = engine_of(url, Store.LEDGER)
-    if engine is SQLITE:
-        return SqliteLedger(Path(path_of(url)), window_s, observe, upkeep=upkeep)
-    ledger: Ledger = _client(engine, Store.LEDGER)(url, window_s, observe)
-    return ledger
-
-
-def _state(settings: Settings, *, upkeep: bool) -> State:
-    url = settings.state_url
-    engine = engine_of(url, Store.STATE)
-    if engine is SQLITE:
-        return SqliteState(Path(path_of(url)), upkeep=upkeep)
-    state: State = _client(engine, Store.STATE)(url)
-    return state
-
-
-_CLIENTS = {
-    (REDIS, Store.LOG): "comporta.log.redis:RedisLog",
-    (REDIS, Store.STATE): "comporta.state.redis:RedisState",
-    (RABBITMQ, Store.LOG): "comporta.log.rabbitmq:RabbitLog",
-    (KAFKA, Store.LOG): "comporta.log.kafka:KafkaLog",
-    (POSTGRESQL, Store.LEDGER): "comporta.ledger.postgres:PostgresLedger",
-}
-
-
-def _client(engine: Engine, store: Store) -> Callable[..., Any]:
-    """The class behind a store, imported now: most gateways need none of the clients.
-
-    Raises:
-        ConfigError: its client is not installed.
-    """
-    try:
-        made: Callable[..., Any] = resolve_name(_CLIENTS[engine, store])
-    except ModuleNotFoundError as error:
-        said = _(
-            "The {store} is to be {engine}, but its client is not installed (no module {module})."
-            " Install it: pip install 'comporta[{package}]'"
-        )
-        module, package = error.name, engine.package
-        raise ConfigError(
-            said.format(store=store, engine=engine.name, module=module, package=package)
-        ) from None
-    return made
 
 
 def _observe_log(tally: Tally):  # type: ignore[no-untyped-def]  # noqa: ANN202

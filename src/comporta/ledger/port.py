@@ -16,6 +16,7 @@ from comporta.domain.event import Headers, Record
 from comporta.domain.fleet import Fleet
 from comporta.domain.pace import Pace
 from comporta.ledger.admin import AdminLedger
+from comporta.ledger.copying import Copying
 from comporta.ledger.keeping import Keeping
 
 EMBEDDED_LOG = "sqlite"
@@ -329,6 +330,11 @@ class Ledger(BulkSteps, Protocol):
     @property
     def admin(self) -> AdminLedger:
         """What the admin API keeps in it."""
+        ...
+
+    @property
+    def copying(self) -> Copying:
+        """Its rows as they are."""
         ...
 
     # The fleet

@@ -30,6 +30,7 @@ from comporta.ledger import sqlite_bulk as bulk
 from comporta.ledger import sqlite_dispatch as work
 from comporta.ledger import sqlite_questions as questions
 from comporta.ledger.admin import AdminLedger
+from comporta.ledger.copying import Copying
 from comporta.ledger.keeping import Keeping
 from comporta.ledger.port import (
     EMBEDDED_LOG,
@@ -53,6 +54,7 @@ from comporta.ledger.port import (
 )
 from comporta.ledger.sql import blocks
 from comporta.ledger.sqlite_admin import SqliteAdmin
+from comporta.ledger.sqlite_copying import SqliteCopying
 from comporta.ledger.sqlite_keeping import SqliteKeeping
 from comporta.ledger.sqlite_recording import Recorder
 
@@ -120,6 +122,7 @@ class SqliteLedger:
         self._upkeep = Upkeep(path, active=upkeep)
         self._admin = SqliteAdmin(self._reader.run, self._write)
         self._keeping = SqliteKeeping(self._reader, self._write)
+        self._copying = SqliteCopying(self._reader, self._write)
 
     @property
     def engine(self) -> str:
@@ -159,6 +162,11 @@ class SqliteLedger:
     def admin(self) -> AdminLedger:
         """See the port."""
         return self._admin
+
+    @property
+    def copying(self) -> Copying:
+        """See the port."""
+        return self._copying
 
     # The fleet
 

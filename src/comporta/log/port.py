@@ -112,6 +112,13 @@ class Log(Protocol):
         """Everything up to these offsets is in the ledger, durably: the log may forget it."""
         ...
 
+    async def committed(self) -> dict[int, int]:
+        """Partition → the watermark as it is stored; without those of which nothing is.
+
+        What is at or below it may be there yet: a log forgets when it suits it.
+        """
+        ...
+
     async def lag(self) -> int:
         """How many entries are appended and not yet committed, over all partitions."""
         ...

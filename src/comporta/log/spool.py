@@ -141,6 +141,10 @@ class SpooledLog:
         """See the port."""
         return await self._broker.identity()
 
+    async def committed(self) -> dict[int, int]:
+        """See the port."""
+        return await self._broker.committed()
+
     def assigned(self) -> frozenset[int] | None:
         """See the port."""
         return self._broker.assigned()

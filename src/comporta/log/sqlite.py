@@ -25,7 +25,7 @@ from comporta.embedded.group_commit import GroupCommit
 from comporta.embedded.migrations import migrate
 from comporta.embedded.reader import Reader
 from comporta.embedded.room import room
-from comporta.embedded.rows import one, transaction
+from comporta.embedded.rows import every, one, transaction
 from comporta.embedded.upkeep import Upkeep
 from comporta.errors import ConfigError, StoreError, StoreUnavailableError
 from comporta.i18n import _
@@ -52,6 +52,7 @@ _SAVE = (
     "INSERT INTO watermarks (partition, offset) VALUES (?, ?)"
     " ON CONFLICT (partition) DO UPDATE SET offset = max(offset, excluded.offset)"
 )
+_WATERMARKS = "SELECT partition, offset FROM watermarks"
 _FLOOR = "SELECT count(*), min(offset) FROM watermarks"
 _TRIM = (
     "DELETE FROM log WHERE last IN (SELECT last FROM log WHERE last <= ?"
@@ -183,6 +184,10 @@ class SqliteLog:
         if time.monotonic() - self._saved_at >= COMMIT_PERIOD_S:
             self._saved_at = time.monotonic()
             await self._reader.run(self._save_watermark)
+
+    async def committed(self) -> dict[int, int]:
+        """See the port."""
+        return dict(await self._reader.run(every, _WATERMARKS))
 
     async def lag(self) -> int:
         """See the port."""

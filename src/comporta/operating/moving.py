@@ -1,8 +1,9 @@
-"""Moves what waits in one log into another, while no gateway runs: nothing twice, nothing less.
+"""Moves what one engine holds into another, while no gateway runs: nothing twice, nothing less.
 
-What is to be moved is told by the ledger, which knows how far each partition was taken over. An
-event leaves the old log only when the new one has confirmed it. A move that was interrupted is begun
-again: what it had moved already has the same id, and is known as a repeat.
+What waits in a log is told by the ledger, which knows how far each partition was taken over. An
+event leaves the old log only when the new one has confirmed it. A ledger is copied row by row, and
+the old one stays as it is. A move that was interrupted is begun again: an event that was moved
+already has the same id, and is known as a repeat; a row that was copied already is there.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from comporta.domain.event import Record
 from comporta.domain.partitioning import partition_of
 from comporta.errors import ConflictError, FencedError
 from comporta.i18n import _
+from comporta.ledger.copying import TABLES, Copying, Table, Values
 from comporta.ledger.port import Ledger
 from comporta.log.port import Entry, Log
 
@@ -56,7 +58,11 @@ async def move_log(
     if name == await target.identity():
         said = _("Both URLs name the same log ({name}); there is nothing to move.")
         raise ConflictError(said.format(name=name))
-    positions = {p: await _offset(ledger, p, name, now_ms) for p in range(source.partitions)}
+    gone = await source.committed()
+    positions = {
+        p: max(await _offset(ledger, p, name, now_ms), gone.get(p, 0))
+        for p in range(source.partitions)
+    }
     moved = 0
     while True:
         batch = await source.read(positions, READ_EVENTS, READ_BYTES)
@@ -113,6 +119,62 @@ async def _settled(source: Log, positions: dict[int, int]) -> int:
         await source.commit(positions)
         left = await source.lag()
     return left
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """What came of copying one table: rows on both sides."""
+
+    table: str
+    source: int
+    target: int
+
+
+async def row_count(source: Copying) -> int:
+    """How many rows there are to copy."""
+    return sum([await source.row_count(table) for table in TABLES])
+
+
+async def copy_ledger(
+    source: Copying, target: Ledger, tell: Callable[[str, int], None]
+) -> list[Copied]:
+    """Copy a whole ledger.
+
+    Args:
+        source: stays as it is.
+        target: opened, and not in use yet; a copy that was interrupted may be there.
+        tell: called with the table and the number of rows copied so far.
+
+    Raises:
+        ConflictError: the target is in use, or the counts do not agree at the end.
+        StoreError: one of them does not answer; begin again.
+    """
+    if await target.fleet_version():
+        raise ConflictError(
+            _("The target holds a ledger already. Name a database, or a schema, that is empty.")
+        )
+    done, copied = 0, []
+    for table in TABLES:
+        after: Values | None = None
+        while rows := await source.rows(table, after):
+            await target.copying.add_rows(table, rows)
+            after = rows[-1][: len(table.key)]
+            done += len(rows)
+            tell(table.name, done)
+        copied.append(await _compared(table, source, target.copying))
+    return copied
+
+
+async def _compared(table: Table, source: Copying, target: Copying) -> Copied:
+    counts = Copied(table.name, await source.row_count(table), await target.row_count(table))
+    if counts.source != counts.target:
+        said = _(
+            "The counts do not agree: {table} has {source} rows in the old ledger and {target} in"
+            " the new one. Was one of them in use? Empty the new one, and move again."
+        )
+        raise ConflictError(
+            said.format(table=table.name, source=counts.source, target=counts.target)
+        )
+    return counts
 
 
 async def check_alone(workers: int) -> None:

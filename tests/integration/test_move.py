@@ -1,0 +1,250 @@
+"""`comporta move`: a log is emptied into another, a ledger is copied, and the counts agree."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.support.servers.redis import RedisProcess
+
+from comporta.domain.event import Record
+from comporta.domain.partitioning import partition_of
+from comporta.errors import ConflictError
+from comporta.ledger.copying import TABLES
+from comporta.ledger.port import DeliveryFilter, EventFilter
+from comporta.ledger.sqlite import SqliteLedger
+from comporta.log.redis import RedisLog
+from comporta.log.sqlite import SqliteLog
+from comporta.operating.moving import copy_ledger, move_log
+from comporta.state.port import WorkerRow
+from comporta.state.sqlite import SqliteState
+from comporta.testing.conformance.ledger_stage import (
+    BOT,
+    CRM,
+    DEAD,
+    DELIVERED,
+    NOW_MS,
+    TOKEN,
+    new_event,
+    outcome,
+)
+from comporta.testing.conformance.records import append_all, bare, opened, read_all, record
+
+PARTITIONS = 16
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    with RedisProcess(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+def events(count: int) -> list[Record]:
+    """Of 40 conversations, one after the other."""
+    subjects = [f"conversation:{n % 40}" for n in range(count)]
+    return [
+        record(partition_of("ins_1", subject, PARTITIONS), b'{"n":%d}' % n, subject=subject)
+        for n, subject in enumerate(subjects)
+    ]
+
+
+def command(data: Path, *words: str, fails: bool = False) -> Any:
+    """`comporta move … --json`; what it printed, or the error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "comporta.cli", "move", *words, "--json"],
+        env={**os.environ, "COMPORTA_DATA": str(data), "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode != 0) == fails, done.stderr.decode()
+    return done.stderr.decode() if fails else json.loads(done.stdout)
+
+
+def fill(data: Path, count: int, taken: int) -> None:
+    """`count` events in the embedded log, of which the ledger has `taken` in each partition."""
+
+    async def run() -> None:
+        log = SqliteLog(data / "log.db", PARTITIONS)
+        ledger = SqliteLedger(data / "ledger.db")
+        await ledger.open()
+        async with opened(log):
+            await append_all(log, events(count))
+            for partition in range(PARTITIONS):
+                await ledger.claim(partition, 1)
+                some = (await read_all(log, [partition]))[:taken]
+                if some:
+                    new = [new_event(one.offset, one.record) for one in some]
+                    await ledger.record({partition: 1}, new, NOW_MS)
+        await ledger.close()
+
+    data.mkdir(exist_ok=True)
+    asyncio.run(run())
+
+
+def test_what_waits_in_the_log_goes_to_the_other_in_order_and_nothing_that_was_taken_over(
+    tmp_path: Path, redis: RedisProcess
+) -> None:
+    data, url = tmp_path / "data", f"{redis.url}?prefix=one"
+    fill(data, 2_000, taken=5)
+    first, target = f"sqlite:{data}/log.db", ("--to", url, "--yes")
+    (row,) = command(data, "--from", first, *target)
+    taken = sum(min(5, len(some)) for some in by_partition(events(2_000)).values())
+    assert row == {"what": "log", "moved": 2_000 - taken, "old": 0, "new": 2_000 - taken}
+
+    async def found() -> dict[int, list[Record]]:
+        log = RedisLog(url, PARTITIONS, body_bytes_max=1 << 20)
+        async with opened(log):
+            return by_partition([bare(one) for one in await read_all(log)])
+
+    wanted = by_partition(events(2_000))
+    by_conversation = lambda some: sorted(some, key=lambda one: one.subject)  # noqa: E731
+    for partition, some in asyncio.run(found()).items():
+        assert by_conversation(some) == by_conversation(wanted[partition][5:])
+    (again,) = command(data, "--from", first, *target)
+    assert again["moved"] == 0
+    (back,) = command(data, "--from", url, "--to", f"sqlite:{tmp_path}/other.db", "--yes")
+    assert back["moved"] == back["new"] == 2_000 - taken
+
+
+def by_partition(some: list[Record]) -> dict[int, list[Record]]:
+    found: dict[int, list[Record]] = {}
+    for one in some:
+        found.setdefault(one.partition, []).append(one)
+    return found
+
+
+def test_a_move_that_was_interrupted_and_begun_again_makes_only_repeats(
+    tmp_path: Path, redis: RedisProcess
+) -> None:
+    fill(tmp_path, 300, taken=0)
+
+    async def run() -> list[bytes]:
+        old = SqliteLog(tmp_path / "log.db", PARTITIONS)
+        new = RedisLog(f"{redis.url}?prefix=two", PARTITIONS, body_bytes_max=1 << 20)
+        ledger = SqliteLedger(tmp_path / "ledger.db")
+        await ledger.open()
+
+        def stop(moved: int) -> None:
+            if moved > 100:
+                raise KeyboardInterrupt
+
+        async with opened(old, new):
+            with pytest.raises(KeyboardInterrupt):
+                await move_log(old, new, ledger, NOW_MS, stop)
+            await move_log(old, new, ledger, NOW_MS + 1, lambda _moved: None)
+            found = [one.record.uid for one in await read_all(new)]
+        await ledger.close()
+        return found
+
+    uids = asyncio.run(run())
+    assert len(uids) > 300
+    assert len(set(uids)) == 300
+
+
+def test_nothing_is_moved_while_a_gateway_runs_or_between_the_same(
+    tmp_path: Path, redis: RedisProcess
+) -> None:
+    fill(tmp_path, 3, taken=0)
+
+    async def live() -> None:
+        state = SqliteState(tmp_path / "state.db")
+        await state.open()
+        now_ms = time.time_ns() // 1_000_000
+        await state.beat(WorkerRow("w", 1, now_ms, now_ms, 0), 60.0)
+        await state.close()
+
+    url = f"sqlite:{tmp_path}/log.db"
+    said = command(tmp_path, "--from", url, "--to", url, "--yes", fails=True)
+    assert "same log" in said
+    asyncio.run(live())
+    words = ("--from", url, "--to", f"{redis.url}?prefix=three", "--yes")
+    assert "A gateway is running" in command(tmp_path, *words, fails=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said"),
+    [
+        ("sqlite:nowhere.db", "sqlite:x.db", "does not exist"),
+        ("redis://a", "postgresql://a/b", "cannot be"),
+        ("nonsense", "sqlite:x.db", "There is no engine"),
+    ],
+)
+def test_urls_between_which_nothing_can_be_moved_are_refused(
+    tmp_path: Path, source: str, target: str, said: str
+) -> None:
+    assert said in command(tmp_path, "--from", source, "--to", target, "--yes", fails=True)
+
+
+def fill_ledger(path: Path) -> None:
+    """Deliveries in every state, a dead letter, attempts, a fleet."""
+
+    async def run() -> None:
+        ledger = SqliteLedger(path)
+        await ledger.open()
+        await ledger.claim(0, TOKEN)
+        made = await ledger.record(
+            {0: TOKEN}, [new_event(n, targets=(CRM, BOT)) for n in range(1, 700)], NOW_MS
+        )
+        first, second, *_rest = made.deliveries
+        ended = [outcome(first, DELIVERED), outcome(second, DEAD, 500)]
+        await ledger.settle({0: TOKEN}, ended, NOW_MS)
+        fleet = await ledger.fleet()
+        await ledger.replace_fleet(msgspec.structs.replace(fleet, version=1), "me", "made")
+        await ledger.close()
+
+    asyncio.run(run())
+
+
+def test_a_ledger_is_copied_whole_once(tmp_path: Path) -> None:
+    fill_ledger(tmp_path / "ledger.db")
+    words = ("--from", f"sqlite:{tmp_path}/ledger.db", "--to", f"sqlite:{tmp_path}/copy.db")
+    rows = command(tmp_path, *words, "--yes")
+    assert [row["what"] for row in rows] == [table.name for table in TABLES]
+    assert all(row["old"] == row["new"] for row in rows)
+    assert {row["what"]: row["new"] for row in rows}["deliveries"] == 2 * 699
+    assert "holds a ledger already" in command(tmp_path, *words, "--yes", fails=True)
+
+    async def told(path: Path) -> list[object]:
+        ledger = SqliteLedger(path)
+        await ledger.open()
+        dead = await ledger.deliveries(DeliveryFilter(limit=2_000))
+        found = await ledger.events(EventFilter(limit=2_000))
+        detail = await ledger.event(found[5].id)
+        claim = await ledger.claim(0, TOKEN + 1)
+        tried = await ledger.attempts(dead[-1].id)
+        await ledger.close()
+        return [dead, found, detail, claim, tried]
+
+    old, new = (asyncio.run(told(tmp_path / name)) for name in ("ledger.db", "copy.db"))
+    assert old == new
+
+
+def test_rows_that_were_copied_before_an_interruption_are_there_once(tmp_path: Path) -> None:
+    fill_ledger(tmp_path / "ledger.db")
+
+    async def run() -> None:
+        old, new = SqliteLedger(tmp_path / "ledger.db"), SqliteLedger(tmp_path / "copy.db")
+        await old.open()
+        await new.open()
+
+        def stop(_table: str, done: int) -> None:
+            if done > 900:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            await copy_ledger(old.copying, new, stop)
+        await copy_ledger(old.copying, new, lambda _table, _done: None)
+        with pytest.raises(ConflictError, match="already"):
+            await copy_ledger(old.copying, new, lambda _table, _done: None)
+        await old.close()
+        await new.close()
+
+    asyncio.run(run())
