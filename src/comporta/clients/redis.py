@@ -176,14 +176,15 @@ class RedisServer:
                     for name, value in options.items()
                     if name.startswith(("socket_", "ssl"))
                 }
-                self._sentinel = Sentinel(
+                self._sentinel = Sentinel(  # type: ignore[no-untyped-call]  (the client's)
                     address.hosts, sentinel_kwargs={**theirs, **address.sentinel_options}
                 )
                 client: Redis = self._sentinel.master_for(address.service, **options)
             case "plain":
                 ((host, port),) = address.hosts
                 client = Redis(host=host, port=port, **options)
-        client.connection_pool.make_connection()  # not connected: only to find bad options now
+        # Not connected: only to find bad options now.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         return client
 
     async def _send(self, calls: Sequence[Call]) -> list[Any]:
@@ -207,7 +208,10 @@ class RedisServer:
             return [(self.address.where, await _answer(self._client.execute_command(*words)))]
         await self._client.initialize()
         return [
-            (f"{node.host}:{node.port}", await _answer(node.execute_command(*words)))
+            (
+                f"{node.host}:{node.port}",
+                await _answer(self._client.execute_command(*words, target_nodes=[node])),
+            )
             for node in self._client.get_primaries()
         ]
 

@@ -71,6 +71,32 @@ class RedisProcess:
         self.kill()
 
 
+class RedisSentinel(RedisProcess):
+    """One sentinel that alone decides, about a second after it is gone, that a server is gone.
+
+    Args:
+        folder: its own.
+        watched: the server that it starts with, as the service `main`.
+    """
+
+    def __init__(self, folder: Path, watched: RedisProcess) -> None:
+        super().__init__(folder)
+        self._program = Program([self._server, "redis.conf", "--sentinel"], folder, self._answers)
+        self.kill = self._program.kill
+        port = watched.port
+        self.settings = {
+            **_QUIET,
+            "port": str(self.port),
+            "sentinel monitor main": f"127.0.0.1 {port} 1",
+            "sentinel down-after-milliseconds main": "1000",
+            "sentinel failover-timeout main": "5000",
+        }
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self.port}/main/0"
+
+
 class RedisCluster:
     """Three servers that share the slots; they insist on the keys of one call being in one slot."""
 
