@@ -1,6 +1,5 @@
 """A log with a spool before its server keeps the promises of every log."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
