@@ -380,8 +380,11 @@ class LogSuite:
                 await until("health is green again though nobody appends", healthy)
                 assert time.monotonic() - began < 5
                 await log.append(record(0, b"after"))
-                bodies = [entry.record.body for entry in await read_all(log)]
-                assert bodies[-1] == b"after"
+
+                async def arrived() -> bool:
+                    return (await read_all(log))[-1].record.body == b"after"
+
+                await until("what is appended then can be read", arrived)
 
         asyncio.run(run())
 
