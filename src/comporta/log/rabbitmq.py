@@ -240,12 +240,13 @@ def _properties() -> aiormq.spec.Basic.Properties:
 def _messages(records: Sequence[Record]) -> list[list[int]]:
     """The indexes of the records that go into one message, in order for each partition."""
     messages: list[list[int]] = []
-    current: dict[int, tuple[list[int], int]] = {}
+    current: dict[int, list[int]] = {}
+    sizes: dict[int, int] = {}
     for index, record in enumerate(records):
-        members, size = current.get(record.partition, ([], MESSAGE_BYTES_MAX))
-        if size + len(record.body) > MESSAGE_BYTES_MAX:
-            members, size = [], 0
-            messages.append(members)
-        members.append(index)
-        current[record.partition] = members, size + len(record.body)
+        size = sizes.get(record.partition, 0) + len(record.body)
+        if record.partition not in current or size > MESSAGE_BYTES_MAX:
+            current[record.partition], size = [], len(record.body)
+            messages.append(current[record.partition])
+        current[record.partition].append(index)
+        sizes[record.partition] = size
     return messages

@@ -117,7 +117,7 @@ class Consumer:
     async def _run(self) -> None:
         while True:
             try:
-                await self._consume(self._link.live())
+                await self._consume(await self._link.connected())
             except StoreError as error:
                 self.failure = error
             except Exception as error:

@@ -115,7 +115,7 @@ class Link:
         self._connection: Connection | None = None
         self._failure: StoreError = unavailable(self.where, _("it has not been reached yet"))
         self._told = ""
-        self._tried = asyncio.Event()
+        self._tried, self._up = asyncio.Event(), asyncio.Event()
         self._dropped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -153,6 +153,14 @@ class Link:
         if self._connection is None or self._connection.is_closed or self._dropped.is_set():
             raise self._failure
         return self._connection
+
+    async def connected(self) -> Connection:
+        """The connection, once there is one."""
+        while True:
+            await self._up.wait()
+            with suppress(StoreError):
+                return self.live()
+            await asyncio.sleep(PAUSES_S[0])  # it has just ended
 
     def blocked(self) -> StoreUnavailableError:
         """The error for a server that is there and takes no messages."""
@@ -200,9 +208,11 @@ class Link:
             self._failure = unavailable(self.where, _("the connection ended"))
             self._tell("")
             self._tried.set()
+            self._up.set()
             await self._until_it_ends(connection)
         finally:
             self._connection = None
+            self._up.clear()
             await _end(connection)
 
     async def _until_it_ends(self, connection: Connection) -> None:

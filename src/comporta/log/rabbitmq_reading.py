@@ -19,7 +19,7 @@ from comporta.log.rabbitmq_link import Link
 
 HELD_BYTES_MAX: Final = 256 * 1024 * 1024
 """Of messages in memory, all partitions together; more only where one partition alone needs it."""
-SETTLE_S: Final = 1.0
+SETTLE_S: Final = 2.0
 """How long a read that has nothing waits for what is on its way."""
 
 
@@ -121,8 +121,9 @@ class Reader:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
+            self._link.live()
             for consumer in self._consumers.values():
-                if consumer.failure is not None and not consumer.frames:
+                if consumer.failure is not None:
                     raise consumer.failure from None
         return waited
 
