@@ -39,6 +39,7 @@ from comporta.testing.conformance.records import (
     opened,
     read_all,
     record,
+    take_all,
     until,
 )
 
@@ -116,6 +117,7 @@ class LogSuite:
                     assert all(batch.reached[p] >= offset for p, offset in after.items())
                     found += batch.entries
                     after = batch.reached
+                    await log.commit(after)  # some hold only so much that is not committed
             return found
 
         found = asyncio.run(run())
@@ -199,7 +201,7 @@ class LogSuite:
         async def run() -> list[Entry]:
             log = self.make(folder)
             async with opened(log):
-                return await read_all(log)
+                return await take_all(log)
 
         return asyncio.run(run())
 
@@ -304,21 +306,25 @@ class LogSuite:
         asyncio.run(run())
 
     def test_the_log_forgets_what_is_committed_and_nothing_else(self, folder: Path) -> None:
+        async def of_partition(log: Log, partition: int) -> list[Entry]:
+            # All are read: what is not asked for may be let go, and come again at other offsets.
+            return [e for e in await read_all(log) if e.record.partition == partition]
+
         async def run() -> None:
             log = self.make(folder)
             async with opened(log):
-                for n in range(30):
+                for n in range(12):
                     await append_all(log, [record(p, b"%d" % n) for p in range(PARTITIONS)])
                 last = await end_of(log)
-                middle = (await read_all(log, [3]))[15].offset
-                wanted = [e for e in await read_all(log, [3]) if e.offset > middle]
+                middle = (await of_partition(log, 3))[5].offset
+                wanted = [e for e in await of_partition(log, 3) if e.offset > middle]
 
                 async def shorter() -> bool:
                     await log.commit(last | {3: middle})
-                    return len(await read_all(log, [0])) < 25
+                    return len(await of_partition(log, 0)) < 10
 
                 await until("committed entries go", shorter)
-                kept = [e for e in await read_all(log, [3]) if e.offset > middle]
+                kept = [e for e in await of_partition(log, 3) if e.offset > middle]
                 assert kept == wanted
 
         asyncio.run(run())

@@ -63,16 +63,21 @@ async def read_all(
     log: Log, partitions: Sequence[int] | None = None, events_max: int = ENOUGH
 ) -> list[Entry]:
     """Everything that is there now, from the start."""
-    return (await _read_all(log, partitions, events_max))[0]
+    return (await _read_all(log, partitions, events_max, commit=False))[0]
+
+
+async def take_all(log: Log) -> list[Entry]:
+    """Everything that is there now, taken over as dispatch does: what was read is committed."""
+    return (await _read_all(log, None, ENOUGH, commit=True))[0]
 
 
 async def end_of(log: Log, partitions: Sequence[int] | None = None) -> dict[int, int]:
     """Partition → the offset up to which it is read once everything is."""
-    return (await _read_all(log, partitions, ENOUGH))[1]
+    return (await _read_all(log, partitions, ENOUGH, commit=False))[1]
 
 
 async def _read_all(
-    log: Log, partitions: Sequence[int] | None, events_max: int
+    log: Log, partitions: Sequence[int] | None, events_max: int, *, commit: bool
 ) -> tuple[list[Entry], dict[int, int]]:
     after = dict.fromkeys(partitions if partitions is not None else range(log.partitions), 0)
     found: list[Entry] = []
@@ -82,6 +87,8 @@ async def _read_all(
         if batch.reached == after:
             return found, after
         after = batch.reached
+        if commit:
+            await log.commit(after)
 
 
 def bare(entry: Entry) -> Record:

@@ -1,0 +1,252 @@
+"""The log on RabbitMQ: a quorum queue a partition, publisher confirms, one active consumer a queue.
+
+What is appended at the same time goes into one message a partition, and is told to be durable when
+the queues' nodes have synced it. Publishing and reading have a connection each: RabbitMQ stops reading
+from those that publish when its memory or disk runs out, and what is acknowledged is what frees them.
+Positions are in the ledger, as with every log; see `rabbitmq_reading` for how offsets come about. How
+much is waiting is known in messages only, so `lag` is at least the number of messages.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import aiormq
+import msgspec
+
+from comporta.domain.event import Record
+from comporta.domain.growth import Room
+from comporta.domain.partitioning import PARTITIONS_MAX
+from comporta.errors import ConfigError, StoreError
+from comporta.i18n import _
+from comporta.log.coalescing import Coalescer
+from comporta.log.frames import pack
+from comporta.log.port import Batch, LogHealth, Receipt
+from comporta.log.rabbitmq_address import address_of
+from comporta.log.rabbitmq_link import Connection, Link, asking, unavailable
+from comporta.log.rabbitmq_queues import Queues
+from comporta.log.rabbitmq_reading import Reader
+
+OPEN_S: Final = 5.0
+SEND_S: Final = 5.0
+PROBE_S: Final = 1.0
+ANSWER_S: Final = 2.0
+MESSAGE_BYTES_MAX: Final = 256 * 1024
+"""Of the bodies in one message; a larger one is a message of its own."""
+UID_BYTES: Final = 16
+_PERSISTENT: Final = 2
+_NOTHING: Final = pack([])
+
+
+class RabbitLog:
+    """The `Broker` port on RabbitMQ.
+
+    Args:
+        url: `amqp://user:password@host:port/vhost?prefix=…`; `amqps` for TLS. Other options are
+            the client's.
+        partitions: 1 to 62; must stay the same.
+        body_bytes_max: of the largest event.
+        observe: called for each durable group with the number of records and the seconds it took.
+
+    Raises:
+        ConfigError: the URL, or the number of partitions.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        partitions: int,
+        *,
+        body_bytes_max: int,
+        observe: Callable[[int, float], None] | None = None,
+    ) -> None:
+        if not 1 <= partitions <= PARTITIONS_MAX:
+            raise ConfigError(
+                _("A log takes 1 to {most} partitions, not {partitions}.").format(
+                    most=PARTITIONS_MAX, partitions=partitions
+                )
+            )
+        address = address_of(url)
+        self.partitions = partitions
+        self._where, self._prefix, self._observe = address.where, address.prefix, observe
+        self._queues = Queues(address.where, address.prefix, partitions, body_bytes_max)
+        self._channel: aiormq.abc.AbstractChannel | None = None
+        self._out = Link(address, "append", self._prepare)
+        self._in = Link(address, "read")
+        self._reading = False
+        self._appends = Coalescer(self._send)
+        self._reader = Reader(self._in, self._queues.names)
+
+    async def open(self) -> None:
+        """See the port."""
+        self._out.start()
+        self._appends.start()
+        await self._out.tried(OPEN_S)
+        refusal = self._out.refusal
+        if refusal is not None:
+            await self.close()
+            raise refusal
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._appends.close()
+        await self._reader.close()
+        await self._in.close()
+        await self._out.close()
+
+    async def identity(self) -> str:
+        """See the port. Offsets never fall, so queues that were made anew are the same log."""
+        return f"rabbitmq:{self._prefix}"
+
+    def assigned(self) -> frozenset[int] | None:
+        """See the port. Who consumes is decided by leases; the queue only sees to it."""
+        return None
+
+    def append(self, record: Record) -> asyncio.Future[object]:
+        """See the port."""
+        return self._appends.append(_known(record))
+
+    def hand_over(self, record: Record, receipt: Receipt) -> None:
+        """See the port."""
+        self._appends.hand_over(_known(record), receipt)
+
+    @property
+    def pending_bytes(self) -> int:
+        """See the port."""
+        return self._appends.pending_bytes
+
+    async def read(self, after: Mapping[int, int], events_max: int, bytes_max: int) -> Batch:
+        """See the port."""
+        if not self._reading:
+            self._reading = True
+            self._in.start()
+        return await self._reader.read(after, events_max, bytes_max)
+
+    async def wait(self, timeout_s: float) -> None:
+        """See the port."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._reader.news.wait()
+        except TimeoutError:
+            return
+        self._reader.news.clear()
+
+    async def commit(self, watermark: Mapping[int, int]) -> None:
+        """See the port."""
+        await self._reader.commit(watermark)
+
+    async def lag(self) -> int:
+        """At least as many as there are messages, and exactly 0 when there is nothing.
+
+        A message holds what was appended at the same time; only those that this process reads are
+        known in events. What another process reads at this moment is not seen by RabbitMQ's clients.
+        """
+        connection = self._out.live()
+        waiting = 0
+        async with asking(self._where, ANSWER_S):
+            channel = await connection.channel(publisher_confirms=False)
+            for name in self._queues.names:
+                found = await channel.queue_declare(name, passive=True)
+                waiting += found.message_count or 0
+            await channel.close()
+        return waiting + self._reader.held_records
+
+    async def room(self) -> Room:
+        """See the port. The disks are RabbitMQ's: what it has of them, its clients are not told."""
+        return Room(0, 0)
+
+    def health(self) -> LogHealth:
+        """See the port."""
+        return LogHealth("rabbitmq", self._out.error, warnings=self._queues.warnings)
+
+    async def probe(self) -> None:
+        """See the port. A confirmed message of nothing to a quorum queue beside those of the log.
+
+        It takes the way of an event, with its alarms and its syncs, and leaves the log's queues as
+        they are: a probe in those would be waiting there for as long as nobody reads.
+        """
+        error = await self._publish(self._queues.layout, _NOTHING, PROBE_S)
+        if error is not None:
+            raise error
+
+    async def _prepare(self, connection: Connection) -> None:
+        await self._queues.prepare(connection)
+        channel = await connection.channel()
+        # What is said to be well shall be well: an alarm shows only when something is published.
+        await channel.basic_publish(
+            _NOTHING, routing_key=self._queues.layout, mandatory=True, properties=_properties()
+        )
+        self._channel = channel
+
+    async def _send(self, records: Sequence[Record]) -> list[StoreError | None]:
+        began = time.perf_counter()
+        messages = list(_messages(records))
+        names = [self._queues.names[records[message[0]].partition] for message in messages]
+        outcomes = await asyncio.gather(
+            *[
+                self._publish(name, pack([records[index] for index in message]), SEND_S)
+                for name, message in zip(names, messages, strict=True)
+            ]
+        )
+        errors: list[StoreError | None] = [None] * len(records)
+        for message, outcome in zip(messages, outcomes, strict=True):
+            for index in message:
+                errors[index] = outcome
+        if None in outcomes:
+            self._reader.appended({r.partition for r in records})
+        if self._observe is not None and not any(outcomes):
+            self._observe(len(records), time.perf_counter() - began)
+        return errors
+
+    async def _publish(self, queue: str, body: bytes, within_s: float) -> StoreError | None:
+        try:
+            if self._out.live().blocked:
+                return self._out.blocked()
+            channel = self._channel
+            if channel is None:
+                raise unavailable(self._where, _("the connection ended"))
+            async with asking(self._where, within_s):
+                await channel.basic_publish(
+                    body, routing_key=queue, mandatory=True, properties=_properties()
+                )
+        except StoreError as error:
+            return self._lost(error)
+        return None
+
+    def _lost(self, error: StoreError) -> StoreError:
+        """Whatever is wrong with a connection, a new one has it not. An alarm passes by itself."""
+        try:
+            if self._out.live().blocked:
+                return self._out.blocked()
+        except StoreError as why:
+            return why
+        self._out.drop(error)
+        return error
+
+
+def _known(record: Record) -> Record:
+    """The record with an id, by which a second copy is known as a repeat."""
+    if record.uid:
+        return record
+    return msgspec.structs.replace(record, uid=os.urandom(UID_BYTES))
+
+
+def _properties() -> aiormq.spec.Basic.Properties:
+    return aiormq.spec.Basic.Properties(delivery_mode=_PERSISTENT)
+
+
+def _messages(records: Sequence[Record]) -> list[list[int]]:
+    """The indexes of the records that go into one message, in order for each partition."""
+    messages: list[list[int]] = []
+    current: dict[int, list[int]] = {}
+    sizes: dict[int, int] = {}
+    for index, record in enumerate(records):
+        size = sizes.get(record.partition, 0) + len(record.body)
+        if record.partition not in current or size > MESSAGE_BYTES_MAX:
+            current[record.partition], size = [], len(record.body)
+            messages.append(current[record.partition])
+        current[record.partition].append(index)
+        sizes[record.partition] = size
+    return messages
