@@ -11,8 +11,8 @@ from comporta.errors import ConfigError
 from comporta.i18n import _
 
 VERSION_MIN = 15
-WORK_S, PEOPLE_S, WATCH_S = 10.0, 60.0, 5.0
-WORK_SIZE, PEOPLE_SIZE, WATCH_SIZE = 3, 2, 2
+WORK_S, PEOPLE_S, WATCH_S, UPKEEP_S = 10.0, 60.0, 5.0, 90.0
+WORK_SIZE, PEOPLE_SIZE, WATCH_SIZE, UPKEEP_SIZE = 3, 2, 2, 1
 _BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 """Dispatch asks for rows by their keys only. A planner that knows nothing yet of a table (in the
 first minutes of a day, say) must not choose to read all of it."""
@@ -40,6 +40,8 @@ class Database:
         """For what may take long."""
         self.watch = Pool(self.address, WATCH_SIZE, WATCH_S)
         """For short questions that are asked all the time."""
+        self.upkeep = Pool(self.address, UPKEEP_SIZE, UPKEEP_S, **_BY_INDEX)
+        """For retention, which waits for itself only."""
 
     async def open(self) -> None:
         """Connect once, and check the server.
@@ -63,7 +65,7 @@ class Database:
 
     @property
     def _pools(self) -> Sequence[Pool]:
-        return self.work, self.people, self.watch
+        return self.work, self.people, self.watch, self.upkeep
 
 
 async def _facts(connection: Connection) -> Sequence[Any]:

@@ -17,7 +17,8 @@ from comporta.i18n import _
 DAY_MS = 86_400_000
 TABLES = {"events": "id", "bodies": "event_id", "deliveries": "id", "attempts": "delivery_id"}
 """Table in parts → the column that its parts are ranges of."""
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.days', 0))"
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.days', 0))"
+"""Held by whoever makes parts or takes some away, until its transaction ends."""
 _THERE = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,7 +47,7 @@ def range_of(day: int) -> tuple[int, int]:
 
 async def make(connection: Connection, days: Iterable[int]) -> None:
     """Make the parts of these days, as far as they are not there. A job of a transaction."""
-    await connection.fetchval(_LOCK)
+    await connection.fetchval(LOCK)
     there = {row[0] for row in await connection.fetch(_THERE)}
     for day in sorted(set(days)):
         low, high = range_of(day)

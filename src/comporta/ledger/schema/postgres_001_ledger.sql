@@ -144,5 +144,5 @@ CREATE TABLE measures (
 CREATE TABLE growth (
   at_ms        bigint PRIMARY KEY,
   stored_bytes bigint NOT NULL,
-  free_bytes   bigint NOT NULL
+  free_bytes   bigint  -- NULL: nobody knows the server's disk
 );
