@@ -1,7 +1,8 @@
 """The ledger in PostgreSQL, shared by the gateways of many machines.
 
-It delegates: to jobs of a transaction, each on the pool of its purpose. A server that is away makes
-every call fail in words; nothing has to be done when it is back.
+It delegates: to jobs of a transaction, each on the pool of its purpose. What people ask of it is in
+`postgres_people`. A server that is away makes every call fail in words; nothing has to be done when
+it is back.
 """
 
 import time
@@ -24,6 +25,7 @@ from comporta.ledger.port import (
     Recorded,
 )
 from comporta.ledger.postgres_days import Days
+from comporta.ledger.postgres_people import PostgresPeople
 from comporta.ledger.postgres_recording import Recorder
 from comporta.ledger.postgres_schema import migrate
 from comporta.ledger.postgres_settling import Settler
@@ -31,7 +33,7 @@ from comporta.ledger.postgres_settling import Settler
 T = TypeVar("T")
 
 
-class PostgresLedger:
+class PostgresLedger(PostgresPeople):
     """The `Ledger` port on a PostgreSQL database.
 
     Args:
@@ -56,6 +58,7 @@ class PostgresLedger:
         self._channel = signals.channel_of(schema)
         self._bell = Bell(self._database.address, self._channel)
         days = Days()
+        super().__init__(self._database, days)
         self._recorder = Recorder(self._database.work, days, window_s)
         self._settler = Settler(self._database.work, days)
 
