@@ -86,10 +86,12 @@ def growth(known: Growth | None) -> Finding:
     check = Word("growth", _("growth"))
     if known is None or known.bytes_a_day is None:
         return ok(check, _("not enough yet: it is known an hour after the first start"))
+    stored, more = f"{known.stored_bytes / 1024**3:.1f}", f"{known.bytes_a_day / 1024**2:.0f}"
+    if known.free_bytes is None:
+        found = _("{stored} GiB stored, {growth} MiB more a day, on a server whose disk is unknown")
+        return ok(check, found.format(stored=stored, growth=more))
     found = _("{stored} GiB stored, {growth} MiB more a day, {free} GiB free").format(
-        stored=f"{known.stored_bytes / 1024**3:.1f}",
-        growth=f"{known.bytes_a_day / 1024**2:.0f}",
-        free=f"{known.free_bytes / 1024**3:.1f}",
+        stored=stored, growth=more, free=f"{known.free_bytes / 1024**3:.1f}"
     )
     if known.days_left is None:
         return ok(check, found)

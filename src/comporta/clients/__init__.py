@@ -1,4 +1,4 @@
-"""What several engines share about one server program: how it is reached, asked and checked.
+"""What several engines share about one server program: where it is, and how to talk to it safely.
 
-Nothing here knows what is stored.
+Engines import it and it imports none of them; it knows nothing about what is stored.
 """

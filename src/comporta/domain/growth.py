@@ -27,14 +27,15 @@ class Sample(msgspec.Struct, frozen=True):
 
     at_ms: int
     stored_bytes: int
-    free_bytes: int
+    free_bytes: int | None
+    """None: it is stored on a server elsewhere, and nobody here knows its disk."""
 
 
 class Growth(msgspec.Struct, frozen=True):
     """What the samples tell."""
 
     stored_bytes: int
-    free_bytes: int
+    free_bytes: int | None
     bytes_a_day: float | None = None
     """None: not known yet. Negative: it shrinks."""
     days_left: float | None = None
@@ -64,5 +65,5 @@ def growth_of(samples: Sequence[Sample]) -> Growth | None:
     if span_ms < KNOWN_MS:
         return Growth(last.stored_bytes, last.free_bytes)
     a_day = (last.stored_bytes - recent[0].stored_bytes) * _DAY_MS / span_ms
-    left = last.free_bytes / a_day if a_day > 0 else None
+    left = last.free_bytes / a_day if last.free_bytes is not None and a_day > 0 else None
     return Growth(last.stored_bytes, last.free_bytes, a_day, left)

@@ -5,7 +5,7 @@ store: it can be filled again from there at any time, and is never the truth abo
 """
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 KEYS_MAX = 1 << 21
 """Of a generation: two keys of a million events. Beyond, the window is shorter."""
@@ -99,11 +99,10 @@ class KnownKeys:
             # As large as the last one had to be: it need not grow again.
             self._newer, self._older = _Generation(now_ms, self._newer.slots), self._newer
 
-    def find(self, key: bytes) -> Iterator[int]:
+    def find(self, key: bytes) -> list[int]:
         """The ids of events that may have this key."""
         tag = int.from_bytes(key[:_TAG_BYTES], "big")
-        yield from self._older.find(tag)
-        yield from self._newer.find(tag)
+        return self._older.find(tag) + self._newer.find(tag)
 
     def add(self, key: bytes, event_id: int) -> None:
         """From now on `event_id` is among what `find` gives for the key."""

@@ -16,11 +16,10 @@ from comporta.embedded.rows import every, one
 from comporta.errors import FencedError
 from comporta.i18n import _
 from comporta.ledger.port import Claim, LaneKey, OpenLane
+from comporta.ledger.recording import Place
 from comporta.ledger.sql import blocks
 
 SQL = blocks("sqlite")
-Place = tuple[int, int, int]
-"""Fencing token, offset of the last entry taken over, highest id made."""
 
 
 def claim(connection: apsw.Connection, partition: int, token: int, log: str) -> Claim:
@@ -55,11 +54,11 @@ def settle(
 
 def places_of(
     connection: apsw.Connection, tokens: Mapping[int, int]
-) -> tuple[dict[int, Place | None], frozenset[int]]:
+) -> tuple[dict[int, Place], frozenset[int]]:
     """What the ledger has of these partitions, and which of them have another owner."""
-    places = {p: one(connection, SQL["partition"], (p,)) for p in tokens}
-    fenced = frozenset(p for p, row in places.items() if row is None or row[0] != tokens[p])
-    return places, fenced
+    rows = ((p, one(connection, SQL["partition"], (p,))) for p in tokens)
+    places = {p: Place(*row) for p, row in rows if row and row[0] == tokens[p]}
+    return places, frozenset(tokens.keys() - places.keys())
 
 
 def _settled(outcome: Outcome, now_ms: int) -> dict[str, object]:

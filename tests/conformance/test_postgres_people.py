@@ -1,0 +1,89 @@
+"""The PostgreSQL ledger keeps its promises to people, to retention and to the admin API."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from pathlib import Path
+
+import pytest
+from tests.support.servers.postgresql import Postgresql, pgbouncer
+
+from comporta.ledger.admin import AdminLedger
+from comporta.ledger.port import Ledger
+from comporta.ledger.postgres import PostgresLedger
+from comporta.ledger.postgres_days import DAY_MS
+from comporta.testing.conformance.admin import AdminSuite
+from comporta.testing.conformance.ledger_keeping import LedgerKeepingSuite
+from comporta.testing.conformance.ledger_people import LedgerPeopleSuite
+from comporta.testing.conformance.ledger_stage import WINDOW_S
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgresql]:
+    with Postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bouncer(server: Postgresql) -> Iterator[Callable[[str], str]]:
+    with pgbouncer(server) as url:
+        yield url
+
+
+def schema_of(folder: Path) -> str:
+    """A ledger of its own for each folder: a schema of the one database."""
+    return f"t{blake2b(str(folder).encode(), digest_size=8).hexdigest()}"
+
+
+class PostgresStage:
+    """Opens ledgers at the URL of a fixture."""
+
+    url: Callable[[str], str]
+    granularity_ms = DAY_MS
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[Ledger]:
+        ledger = PostgresLedger(self.url(schema_of(folder)), WINDOW_S)
+        await ledger.open()
+        try:
+            yield ledger
+        finally:
+            await ledger.close()
+
+
+class TestPostgresPeople(PostgresStage, LedgerPeopleSuite, LedgerKeepingSuite):
+    """The suites, on a server."""
+
+    @pytest.fixture(autouse=True)
+    def on(self, server: Postgresql) -> None:
+        self.url = server.url
+
+
+class TestPostgresPeopleBehindPgbouncer(PostgresStage, LedgerPeopleSuite, LedgerKeepingSuite):
+    """The suites, on a server that is reached through a PgBouncer in transaction mode."""
+
+    @pytest.fixture(autouse=True)
+    def on(self, bouncer: Callable[[str], str]) -> None:
+        self.url = bouncer
+
+
+class TestPostgresAdmin(AdminSuite):
+    """The admin API's part."""
+
+    @pytest.fixture(autouse=True)
+    def on(self, server: Postgresql) -> None:
+        self.url = server.url
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[AdminLedger]:
+        ledger = PostgresLedger(self.url(schema_of(folder)), WINDOW_S)
+        await ledger.open()
+        try:
+            yield ledger.admin
+        finally:
+            await ledger.close()
