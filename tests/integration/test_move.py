@@ -12,13 +12,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.servers.postgresql import Postgresql
 from tests.support.servers.redis import RedisProcess
 
 from comporta.domain.event import Record
 from comporta.domain.partitioning import partition_of
 from comporta.errors import ConflictError
 from comporta.ledger.copying import TABLES
-from comporta.ledger.port import DeliveryFilter, EventFilter
+from comporta.ledger.port import DeliveryFilter, EventFilter, Ledger, Operation
+from comporta.ledger.postgres import PostgresLedger
 from comporta.ledger.sqlite import SqliteLedger
 from comporta.log.redis import RedisLog
 from comporta.log.sqlite import SqliteLog
@@ -44,6 +46,12 @@ PARTITIONS = 16
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
     with RedisProcess(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    with Postgresql() as server:
+        yield server.url("moved")
 
 
 def events(count: int) -> list[Record]:
@@ -225,6 +233,29 @@ def test_a_ledger_is_copied_whole_once(tmp_path: Path) -> None:
 
     old, new = (asyncio.run(told(tmp_path / name)) for name in ("ledger.db", "copy.db"))
     assert old == new
+
+
+def test_a_ledger_moves_to_postgresql_and_back(tmp_path: Path, database: str) -> None:
+    fill_ledger(tmp_path / "ledger.db")
+    first, last = f"sqlite:{tmp_path}/ledger.db", f"sqlite:{tmp_path}/back.db"
+    rows = command(tmp_path, "--from", first, "--to", database, "--yes")
+    assert {row["what"]: row["new"] for row in rows}["deliveries"] == 2 * 699
+    assert rows == command(tmp_path, "--from", database, "--to", last, "--yes")
+
+    async def told(ledger: Ledger) -> list[object]:
+        await ledger.open()
+        every = await ledger.deliveries(DeliveryFilter(limit=2_000))
+        found = await ledger.events(EventFilter(limit=2_000))
+        detail = await ledger.event(found[5].id)
+        claim = await ledger.claim(0, TOKEN + 1)
+        tried = await ledger.attempts(every[-1].id)
+        numbered = await ledger.note(Operation(NOW_MS, "me", "redrive", {}))
+        await ledger.close()
+        return [every, found, detail, set(claim.lanes), claim.offset, tried, numbered]
+
+    old = asyncio.run(told(SqliteLedger(tmp_path / "ledger.db")))
+    assert asyncio.run(told(PostgresLedger(database))) == old
+    assert asyncio.run(told(SqliteLedger(tmp_path / "back.db"))) == old
 
 
 def test_rows_that_were_copied_before_an_interruption_are_there_once(tmp_path: Path) -> None:

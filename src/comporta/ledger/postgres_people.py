@@ -9,6 +9,7 @@ from comporta.domain.pace import Pace
 from comporta.ledger import postgres_bulk as bulk
 from comporta.ledger import postgres_questions as questions
 from comporta.ledger.admin import AdminLedger
+from comporta.ledger.copying import Copying
 from comporta.ledger.keeping import Keeping
 from comporta.ledger.port import (
     AttemptRow,
@@ -25,6 +26,7 @@ from comporta.ledger.port import (
     Step,
 )
 from comporta.ledger.postgres_admin import PostgresAdmin
+from comporta.ledger.postgres_copying import PostgresCopying
 from comporta.ledger.postgres_days import Days
 from comporta.ledger.postgres_keeping import PostgresKeeping
 
@@ -42,6 +44,7 @@ class PostgresPeople:
         self._people, self._watch = database.people, database.watch
         self._keeping = PostgresKeeping(database.upkeep, database.watch)
         self._admin = PostgresAdmin(database.watch)
+        self._copying = PostgresCopying(database, days)
 
     @property
     def keeping(self) -> Keeping:
@@ -52,6 +55,11 @@ class PostgresPeople:
     def admin(self) -> AdminLedger:
         """See the port."""
         return self._admin
+
+    @property
+    def copying(self) -> Copying:
+        """See the port."""
+        return self._copying
 
     async def events(self, which: EventFilter) -> list[EventRow]:
         """See the port."""

@@ -137,6 +137,10 @@ class RabbitLog:
         """See the port."""
         await self._reader.commit(watermark)
 
+    async def committed(self) -> dict[int, int]:
+        """See the port. What is acknowledged is gone."""
+        return {}
+
     async def lag(self) -> int:
         """At least as many as there are messages, and exactly 0 when there is nothing.
 

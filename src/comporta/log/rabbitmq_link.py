@@ -138,7 +138,7 @@ class Link:
 
     @property
     def error(self) -> str:
-        """"" while the server takes messages; else why not, in a sentence."""
+        """ "" while the server takes messages; else why not, in a sentence."""
         try:
             return self.live().blocked and str(self.blocked())
         except StoreError as error:
