@@ -163,7 +163,11 @@ class LedgerClassesSuite(LedgerStage):
     @settings(
         max_examples=40,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            HealthCheck.differing_executors,  # a class an engine
+        ],
     )
     @given(steps=STEPS)
     @example(
