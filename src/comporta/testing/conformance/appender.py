@@ -8,6 +8,8 @@ import os
 import sys
 from pkgutil import resolve_name
 
+import structlog
+
 from comporta.log.port import Log
 from comporta.testing.conformance.records import record
 
@@ -35,5 +37,7 @@ async def main(log: Log, name: str, count: int) -> None:
 
 
 if __name__ == "__main__":
+    # What a log has to say is no acknowledgement.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     maker, place, name, count = sys.argv[1:]
     asyncio.run(main(resolve_name(maker)(place), name, int(count)))

@@ -1,0 +1,263 @@
+"""A real Apache Kafka for tests: KRaft mode, its jars from Maven Central fetched once into a cache.
+
+Each broker is a Java process with its data in the test's folder, on ports chosen by the system. A
+second listener is told to clients under another port, so that a test can put a proxy before it; a
+third asks for a password and obeys ACLs. Anonymous clients may do everything.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+VERSION = "4.1.1"
+CLUSTER_ID = "Y29tcG9ydGEtdGVzdHMtMQ"
+USER, PASSWORD = "comporta", "s3cret/of the+tests"
+START_S = 60.0
+FETCH_S = 280.0
+_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+<modelVersion>4.0.0</modelVersion>
+<groupId>comporta.tests</groupId><artifactId>kafka</artifactId><version>1</version>
+<dependencies><dependency>
+<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version>
+</dependency></dependencies></project>
+"""
+_PROPERTIES = """
+process.roles=broker,controller
+node.id={node}
+controller.quorum.voters={voters}
+controller.listener.names=CONTROLLER
+listeners={listeners}
+advertised.listeners={advertised}
+listener.security.protocol.map=PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,SASL:SASL_PLAINTEXT,\
+CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAIN
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+log.dirs={data}
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor={replicas}
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr=1
+message.max.bytes=33554432
+replica.fetch.max.bytes=33554432
+controller.quorum.election.timeout.ms=500
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+"""
+
+
+def jars() -> Path:
+    """The folder of Kafka's jars, fetched if need be; skips the test where it cannot be had."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "comporta-tests" / f"kafka-{VERSION}"
+    if not (folder / "complete").exists():
+        for program in ("java", "mvn"):
+            if shutil.which(program) is None:
+                _missing(f"{program} is not installed: the tests of Kafka cannot run.")
+        _fetch(folder)
+    return folder / "jars"
+
+
+def _fetch(folder: Path) -> None:
+    # Into a folder of its own and renamed when whole: what is there is complete, whoever else
+    # fetches at the same time.
+    half = folder.with_name(f"{folder.name}.{os.getpid()}")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    (half / "pom.xml").write_text(_POM.format(version=VERSION))
+    fetched = subprocess.run(
+        ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime",
+         f"-DoutputDirectory={half}/jars"],
+        cwd=half, capture_output=True, text=True, timeout=FETCH_S, check=False,
+    )  # fmt: skip
+    if fetched.returncode:
+        shutil.rmtree(half)
+        _missing(f"Kafka's jars could not be fetched: {fetched.stdout[-500:]}")
+    (half / "complete").touch()
+    try:
+        half.rename(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(half)
+
+
+def _missing(why: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class _Node:
+    """One broker: its ports, its folder, its process."""
+
+    def __init__(self, number: int, folder: Path, proxied_port: int | None) -> None:
+        self.number, self.folder = number, folder / f"node-{number}"
+        self.port, self.sasl_port, self.behind_port, self.controller_port = _free_ports(4)
+        self.proxied_port = proxied_port or self.behind_port
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def voter(self) -> str:
+        return f"{self.number}@127.0.0.1:{self.controller_port}"
+
+    def lay(self, voters: Sequence[str]) -> None:
+        """Write its properties and format its storage."""
+        self.folder.mkdir(parents=True)
+        ports = {"PLAIN": self.port, "SASL": self.sasl_port, "PROXIED": self.behind_port}
+        told = {**ports, "PROXIED": self.proxied_port}
+        inside = {**ports, "CONTROLLER": self.controller_port}
+        self.properties.write_text(
+            _PROPERTIES.format(
+                node=self.number,
+                voters=",".join(voters),
+                listeners=",".join(f"{name}://127.0.0.1:{port}" for name, port in inside.items()),
+                advertised=",".join(f"{name}://127.0.0.1:{port}" for name, port in told.items()),
+                user=USER,
+                password=PASSWORD,
+                data=self.folder / "data",
+                replicas=min(3, len(voters)),
+            )
+        )
+        subprocess.run(
+            [*self._java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID,
+             "-c", str(self.properties)],
+            capture_output=True, timeout=START_S, check=True,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        with (self.folder / "output.txt").open("ab") as output:
+            self.process = subprocess.Popen(
+                [*self._java, "kafka.Kafka", str(self.properties)],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    @property
+    def properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    @property
+    def _java(self) -> list[str]:
+        # Compiled once and quickly: these servers live for minutes.
+        swift = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+        return ["java", "-Xmx512m", *swift, "-cp", f"{jars()}/*"]
+
+
+class Kafka:
+    """A cluster of brokers, started by `start` or as a context.
+
+    Args:
+        folder: for data and output; made if it does not exist.
+        brokers: how many.
+        proxied_port: the port under which the first broker's `behind_port` is told to clients.
+    """
+
+    def __init__(self, folder: Path, *, brokers: int = 1, proxied_port: int | None = None) -> None:
+        ports = [proxied_port, *[None] * (brokers - 1)]
+        self._nodes = [_Node(n, folder, port) for n, port in enumerate(ports, start=1)]
+        for node in self._nodes:
+            node.lay([one.voter for one in self._nodes])
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _at: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    @property
+    def servers(self) -> str:
+        """`host:port` of every broker, with commas."""
+        return ",".join(f"127.0.0.1:{node.port}" for node in self._nodes)
+
+    @property
+    def url(self) -> str:
+        """Without a topic, as an anonymous client would write it."""
+        return f"kafka://{self.servers}"
+
+    @property
+    def sasl_servers(self) -> str:
+        """The same brokers where they ask for a password."""
+        return ",".join(f"127.0.0.1:{node.sasl_port}" for node in self._nodes)
+
+    @property
+    def behind_port(self) -> int:
+        """Where the first broker listens for those who come through a proxy."""
+        return self._nodes[0].behind_port
+
+    def start(self) -> None:
+        """Start what does not run; return when every broker answers."""
+        for node in self._nodes:
+            if node.process is None:
+                node.start()
+        admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
+        ends_at = time.monotonic() + START_S
+        while not self._answers(admin):
+            for node in self._nodes:
+                assert node.process is not None
+                if node.process.poll() is not None:
+                    output = (node.folder / "output.txt").read_text()
+                    pytest.fail(f"a broker ended while it started: {output[-3000:]}")
+            assert time.monotonic() < ends_at, "Kafka does not answer"
+
+    def _answers(self, admin: AdminClient) -> bool:
+        try:
+            return len(admin.list_topics(timeout=0.5).brokers) == len(self._nodes)
+        except KafkaException:
+            return False
+
+    def kill(self, *numbers: int) -> None:
+        """End brokers as kill -9 does (all, if none is named); their data stay."""
+        for node in self._chosen(numbers):
+            if node.process is not None:
+                node.process.kill()
+                node.process.wait()
+                node.process = None
+
+    def freeze(self, *numbers: int) -> None:
+        """Stop brokers where they stand; connections stay open."""
+        self._signal(numbers, signal.SIGSTOP)
+
+    def thaw(self, *numbers: int) -> None:
+        """Let them go on."""
+        self._signal(numbers, signal.SIGCONT)
+
+    def _signal(self, numbers: Sequence[int], which: signal.Signals) -> None:
+        for node in self._chosen(numbers):
+            assert node.process is not None
+            node.process.send_signal(which)
+
+    def _chosen(self, numbers: Sequence[int]) -> list[_Node]:
+        return [node for node in self._nodes if not numbers or node.number in numbers]
