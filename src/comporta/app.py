@@ -23,7 +23,8 @@ from comporta.console.desk import Desk
 from comporta.control import control_app
 from comporta.domain.fleet import Fleet
 from comporta.domain.growth import Growth, growth_of
-from comporta.errors import ComportaError, FleetError, StoreError
+from comporta.errors import ComportaError, FleetError, StoreError, StoreUnavailableError
+from comporta.fleet.copy import FleetCopy
 from comporta.fleet.parse import load
 from comporta.fleet.watch import FleetWatch
 from comporta.i18n import _
@@ -42,6 +43,7 @@ from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
 from comporta.telemetry.tally import Tally
 
 QUESTION_S = 2.0
+FLEET_COPY = "fleet.json"
 KILL_AFTER_S = 2.0
 """Beyond the time that dispatch has to drain."""
 PARENT_LOOK_S = 0.5
@@ -57,7 +59,8 @@ class Gateway:
         self._started_at_ms = now_ms()
         self._draining = False
         self._directory: Directory
-        self._watch = FleetWatch(stores.ledger, self._compile)
+        copy = FleetCopy(settings.data / FLEET_COPY)
+        self._watch = FleetWatch(stores.ledger, self._compile, copy)
         # The workers of one server share a parent; a worker alone is its own server.
         parent = multiprocessing.parent_process()
         server_pid = (parent.pid if parent else None) or os.getpid()
@@ -83,7 +86,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work in the background while the caller serves; drain at the end."""
-        await self._watch.load()
+        await self._watch.start()
         async with asyncio.TaskGroup() as tasks:
             companion = tasks.create_task(self._companion.run())
             background = [
@@ -253,7 +256,11 @@ class Application:
         tally = Tally()
         async with open_stores(self._settings, tally, Use.INTAKE) as stores:
             if self._settings.fleet is not None:
-                await _apply_fleet(self._settings.fleet, stores)
+                try:
+                    await _apply_fleet(self._settings.fleet, stores)
+                except StoreUnavailableError as error:
+                    # The next start applies it; until then the fleet is what it was.
+                    _log.error("fleet.not_applied", error=str(error))
             gateway = Gateway(self._settings, stores, tally)
             async with gateway.running():
                 yield gateway
