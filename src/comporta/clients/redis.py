@@ -145,9 +145,7 @@ class RedisServer:
         where = self.address.where
         reason = str(error).strip().rstrip(".") or type(error).__name__
         if isinstance(error, (TimeoutError, RedisTimeoutError)):
-            said = _(
-                "Redis at {where} does not answer in time. Does it run, is the way to it open?"
-            )
+            said = _("Redis at {where} does not answer in time. Is it running, and not frozen?")
         elif isinstance(error, ResponseError):
             said = _("Redis at {where} refuses: {reason}. See its log, and put that right.")
         else:
@@ -159,7 +157,7 @@ class RedisServer:
             "socket_connect_timeout": CONNECT_S,
             "socket_timeout": ANSWER_S,
             "max_connections": CONNECTIONS_MAX,
-            **address.options,
+            **{k: v for k, v in address.options.items() if not k.startswith("retry_")},
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": False,
             "protocol": 2,
