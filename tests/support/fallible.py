@@ -1,13 +1,13 @@
 """A broker for tests of faults: an embedded log, and switches that make it fail as servers do.
 
-The switches are files beside it, so that they work on every process that uses it: `down` (appends
-are refused), `frozen` (what is appended goes nowhere until it thaws), `late` (stored at once,
-confirmed when it thaws). Nothing else is changed: what it confirms is in the file.
+What is wrong stands in a file beside it, so that it is wrong in every process that uses it. Nothing
+else is changed: what it confirms is in its own file.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import os
+import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,38 +25,57 @@ class Fault(StrEnum):
     """What can be wrong."""
 
     DOWN = "down"
+    """Appends are refused."""
     FROZEN = "frozen"
+    """What is appended goes nowhere until it thaws."""
     LATE = "late"
+    """It is stored at once, and confirmed when it thaws."""
+
+
+def fail(folder: Path, fault: Fault, *partitions: int) -> None:
+    """Let something be wrong with the broker in this folder, or with some of its partitions."""
+    draft = folder / "fault.draft"
+    draft.write_text(" ".join([fault, *map(str, partitions)]))
+    draft.rename(folder / "fault")
+
+
+def mend(folder: Path) -> None:
+    """Let all be well."""
+    (folder / "fault").unlink(missing_ok=True)
 
 
 class FallibleLog(SqliteLog):
-    """The `Broker` port. `partial`: only these partitions are at fault, if any are named."""
+    """The `Broker` port; see `fail`."""
 
     def __init__(self, folder: Path, partitions: int) -> None:
         super().__init__(folder / "broker.db", partitions)
-        self._folder = folder
+        self._switch = str(folder / "fault")
         self._held: list[Callable[[], None]] = []
         self._thawing: asyncio.Task[None] | None = None
         self.handed = 0
+        """How many appends it has seen."""
 
-    def fault(self) -> Fault | None:
-        """What is wrong now."""
-        return next((one for one in Fault if (self._folder / one).exists()), None)
+    def _wrong(self) -> tuple[Fault | None, list[str]]:
+        """What is wrong now, and with which partitions; with all, if there are none."""
+        try:
+            os.stat(self._switch)  # noqa: PTH116  (once for each record)
+            fault, *partitions = Path(self._switch).read_text().split()
+        except FileNotFoundError:
+            return None, []
+        return Fault(fault), partitions
 
-    def suffers(self, record: Record) -> Fault | None:
-        """What is wrong for this record."""
-        fault = self.fault()
-        named = (self._folder / fault).read_text().split() if fault else []
-        return fault if not named or str(record.partition) in named else None
+    def _suffers(self, record: Record) -> Fault | None:
+        fault, partitions = self._wrong()
+        return fault if not partitions or str(record.partition) in partitions else None
 
     def hand_over(self, record: Record, receipt: Receipt) -> None:
         """See the port."""
         self.handed += 1
-        match self.suffers(record):
+        match self._suffers(record):
             case Fault.DOWN:
                 receipt.set_exception(StoreUnavailableError(DOWN_WORDS))
             case Fault.FROZEN:
-                self._hold(lambda: self._after_all(record, receipt))
+                self.hold(lambda: self._after_all(record, receipt))
             case Fault.LATE:
                 super().hand_over(record, _Late(self, receipt))
             case None:
@@ -74,15 +93,12 @@ class FallibleLog(SqliteLog):
 
     def hold(self, act: Callable[[], None]) -> None:
         """Do it once nothing is frozen."""
-        self._hold(act)
-
-    def _hold(self, act: Callable[[], None]) -> None:
         self._held.append(act)
         if self._thawing is None:
             self._thawing = asyncio.create_task(self._thaw())
 
     async def _thaw(self) -> None:
-        while self.fault() in {Fault.FROZEN, Fault.LATE}:
+        while self._wrong()[0] in {Fault.FROZEN, Fault.LATE}:
             await asyncio.sleep(LOOK_S)
         self._thawing = None
         held, self._held = self._held, []
@@ -91,30 +107,20 @@ class FallibleLog(SqliteLog):
 
     async def probe(self) -> None:
         """See the port."""
-        fault = self.fault()
-        if fault is None or (self._folder / fault).read_text():
-            return  # well, or only some partitions are at fault
-        if fault is not Fault.DOWN:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PROBE_S):
-                    await self._until_thawed()
-                    return
-        raise StoreUnavailableError(DOWN_WORDS)
-
-    async def _until_thawed(self) -> None:
-        while self.fault():
+        ends_at = time.monotonic() + PROBE_S
+        while True:
+            fault, partitions = self._wrong()
+            if fault is None or partitions:
+                return
+            if fault is Fault.DOWN or time.monotonic() > ends_at:
+                raise StoreUnavailableError(DOWN_WORDS)
             await asyncio.sleep(LOOK_S)
 
     def health(self) -> LogHealth:
-        """See the port: a frozen one does not know that it is."""
+        """See the port: one that is frozen does not know it."""
         known = super().health()
-        down = self.fault() is Fault.DOWN and not (self._folder / Fault.DOWN).read_text()
+        down = self._wrong() == (Fault.DOWN, [])
         return LogHealth("fallible", known.error or (DOWN_WORDS if down else ""))
-
-    async def _asked(self, question: Awaitable[int]) -> int:
-        if self.fault() is not None:
-            raise StoreUnavailableError(DOWN_WORDS)
-        return await question
 
     async def close(self) -> None:
         """See the port. What is held is dropped, as a broken connection drops it."""
@@ -133,7 +139,11 @@ class _Late:
         return False
 
     def set_result(self, result: object) -> None:
-        self._log.hold(lambda: self._receipt.done() or self._receipt.set_result(result))
+        self._log.hold(lambda: self._tell(result))
+
+    def _tell(self, result: object) -> None:
+        if not self._receipt.done():
+            self._receipt.set_result(result)
 
     def set_exception(self, error: BaseException) -> None:
         self._receipt.set_exception(error)

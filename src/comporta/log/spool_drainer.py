@@ -131,6 +131,7 @@ class Drainer:
         await asyncio.sleep(LOCK_LOOK_S)
 
     async def _round(self) -> None:
+        self._landed.clear()
         if not self._flags.active:  # it was cleared blindly, and something came after all
             self._flags.trip(self._now_ms())
         if fresh := self._flags.see():
@@ -181,8 +182,7 @@ class Drainer:
         return BACKOFF_S[min(failures, len(BACKOFF_S) - 1)] * (1 + self._draw()) / 2
 
     async def _wait(self) -> None:
-        """Until something has landed, or it is time to look."""
-        self._landed.clear()
+        """Until something has landed since the round began, or it is time to look."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_S):
                 await self._landed.wait()

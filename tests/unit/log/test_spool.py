@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.support.fallible import FallibleLog, Fault
+from tests.support.fallible import FallibleLog, Fault, fail, mend
 
 from comporta.domain.event import Record
 from comporta.errors import StoreUnavailableError
@@ -41,12 +41,11 @@ class Server:
             observe=lambda what, events: self.counted.extend([what] * events),
         )
 
-    def fail(self, fault: Fault, partitions: str = "") -> None:
-        (self.folder / fault).write_text(partitions)
+    def fail(self, fault: Fault, *partitions: int) -> None:
+        fail(self.folder, fault, *partitions)
 
     def mend(self) -> None:
-        for fault in Fault:
-            (self.folder / fault).unlink(missing_ok=True)
+        mend(self.folder)
 
 
 @pytest.fixture
@@ -191,7 +190,7 @@ def test_one_partition_that_fails_does_not_keep_the_others_in_the_spool(server: 
     async def run() -> list[Record]:
         log = server.log()
         async with opened(log):
-            server.fail(Fault.DOWN, "2")
+            server.fail(Fault.DOWN, 2)
             for one in sent[:40]:
                 await log.append(one)
 
@@ -216,12 +215,13 @@ def test_a_spool_that_is_full_refuses_in_words_and_takes_again_once_it_is_sent_o
         log = server.log(mib=2)
         async with opened(log):
             server.fail(Fault.DOWN)
-            taken = 0
+            large = record(1, bytes(100_000))
+            count = 0
+            while await taken(log, large):
+                count += 1
+            assert 15 <= count <= 22
             with pytest.raises(StoreUnavailableError, match="spool is full"):
-                for n in range(100):
-                    await log.append(record(n % PARTITIONS, bytes(100_000)))
-                    taken += 1
-            assert 15 <= taken <= 22
+                await log.append(large)
             assert "spool_mib" in log.health().error
             server.mend()
 
@@ -230,7 +230,7 @@ def test_a_spool_that_is_full_refuses_in_words_and_takes_again_once_it_is_sent_o
 
             await until("it says that it is well though nobody appends", well)
             await log.append(numbered(1))
-            await arrived(log, taken + 1)
+            await arrived(log, count + 1)
 
     asyncio.run(run())
 
