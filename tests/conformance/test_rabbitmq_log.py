@@ -37,6 +37,7 @@ class TestRabbitLog(LogSuite):
     @pytest.fixture(autouse=True)
     def _server(self, server: RabbitServer) -> None:
         self.server = server
+        server.ensure()
 
     def place(self, folder: Path) -> str:
         return f"{self.server.url}?prefix={folder.name}"
@@ -45,4 +46,4 @@ class TestRabbitLog(LogSuite):
         self.server.kill()
 
     def mend_it(self, folder: Path) -> None:
-        self.server.start()
+        self.server.restart()

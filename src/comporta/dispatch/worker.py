@@ -183,6 +183,7 @@ class Dispatcher:
         partitions = self._partitions
         positions, tokens = dict(partitions.positions), dict(partitions.tokens)
         if not positions:
+            await self._log.read({}, 0, 0)  # so that others get what it held for this worker
             return 0
         if not self._accounts_known:
             self._accounts |= await self._ledger.source_accounts()

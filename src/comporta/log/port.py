@@ -98,7 +98,8 @@ class Log(Protocol):
         """The next entries of the given partitions, in order within each.
 
         Args:
-            after: partition → the offset of the last entry already read (0: from the start).
+            after: partition → the offset of the last entry already read (0: from the start). What
+                a log holds of a partition that is not named goes to its next reader.
             events_max: at most about this many entries.
             bytes_max: stop once the bodies exceed this many bytes.
         """

@@ -19,13 +19,13 @@ import msgspec
 from comporta.domain.event import Record
 from comporta.domain.growth import Room
 from comporta.domain.partitioning import PARTITIONS_MAX
-from comporta.errors import ConfigError, StoreError
+from comporta.errors import ConfigError, StoreError, StoreUnavailableError
 from comporta.i18n import _
 from comporta.log.coalescing import Coalescer
 from comporta.log.frames import pack
 from comporta.log.port import Batch, LogHealth, Receipt
 from comporta.log.rabbitmq_address import address_of
-from comporta.log.rabbitmq_link import Connection, Link, asking, unavailable
+from comporta.log.rabbitmq_link import Connection, Link, asking, raise_if_blocked
 from comporta.log.rabbitmq_queues import Queues
 from comporta.log.rabbitmq_reading import Reader
 
@@ -118,8 +118,8 @@ class RabbitLog:
         return self._appends.pending_bytes
 
     async def read(self, after: Mapping[int, int], events_max: int, bytes_max: int) -> Batch:
-        """See the port."""
-        if not self._reading:
+        """See the port. What is not asked for any more goes to whoever consumes it next."""
+        if after and not self._reading:
             self._reading = True
             self._in.start()
         return await self._reader.read(after, events_max, bytes_max)
@@ -177,12 +177,14 @@ class RabbitLog:
 
     async def _prepare(self, connection: Connection) -> None:
         await self._queues.prepare(connection)
-        channel = await connection.channel()
+        self._channel = await connection.channel()
         # What is said to be well shall be well: an alarm shows only when something is published.
-        await channel.basic_publish(
-            _NOTHING, routing_key=self._queues.layout, mandatory=True, properties=_properties()
-        )
-        self._channel = channel
+        try:
+            async with asking(self._where, ANSWER_S):
+                await _put(self._channel, self._queues.layout, _NOTHING)
+        except StoreError:
+            raise_if_blocked(self._where, connection)
+            raise
 
     async def _send(self, records: Sequence[Record]) -> list[StoreError | None]:
         began = time.perf_counter()
@@ -205,29 +207,52 @@ class RabbitLog:
         return errors
 
     async def _publish(self, queue: str, body: bytes, within_s: float) -> StoreError | None:
+        """Publish, and wait for the confirmation; what is wrong, if it does not come."""
         try:
-            if self._out.live().blocked:
-                return self._out.blocked()
-            channel = self._channel
-            if channel is None:
-                raise unavailable(self._where, _("the connection ended"))
+            connection, channel = self._out.live(), self._channel
+            raise_if_blocked(self._where, connection)
             async with asking(self._where, within_s):
-                await channel.basic_publish(
-                    body, routing_key=queue, mandatory=True, properties=_properties()
-                )
+                await _put(channel, queue, body)
+        except aiormq.PublishError:
+            return self._lost(self._gone(queue))
+        except aiormq.DeliveryError:
+            return self._refused(queue)
         except StoreError as error:
             return self._lost(error)
         return None
 
     def _lost(self, error: StoreError) -> StoreError:
-        """Whatever is wrong with a connection, a new one has it not. An alarm passes by itself."""
+        """Make a new connection, which has not what is wrong with this one; an alarm it would."""
         try:
-            if self._out.live().blocked:
-                return self._out.blocked()
+            raise_if_blocked(self._where, self._out.live())
         except StoreError as why:
             return why
         self._out.drop(error)
         return error
+
+    def _gone(self, queue: str) -> StoreError:
+        return StoreUnavailableError(
+            _(
+                'The queue "{queue}" on RabbitMQ at {where} is gone, and is made again now. The'
+                " event is not stored. Find out who deletes the log's queues."
+            ).format(queue=queue, where=self._where)
+        )
+
+    def _refused(self, queue: str) -> StoreError:
+        return StoreUnavailableError(
+            _(
+                'RabbitMQ at {where} does not take an event into the queue "{queue}". Look at the'
+                " policies that hold for it (max-length, overflow), and whether most of its nodes"
+                " are there."
+            ).format(queue=queue, where=self._where)
+        )
+
+
+async def _put(channel: aiormq.abc.AbstractChannel | None, queue: str, body: bytes) -> None:
+    if channel is None:
+        raise aiormq.AMQPConnectionError
+    properties = aiormq.spec.Basic.Properties(delivery_mode=_PERSISTENT)
+    await channel.basic_publish(body, routing_key=queue, mandatory=True, properties=properties)
 
 
 def _known(record: Record) -> Record:
@@ -235,10 +260,6 @@ def _known(record: Record) -> Record:
     if record.uid:
         return record
     return msgspec.structs.replace(record, uid=os.urandom(UID_BYTES))
-
-
-def _properties() -> aiormq.spec.Basic.Properties:
-    return aiormq.spec.Basic.Properties(delivery_mode=_PERSISTENT)
 
 
 def _messages(records: Sequence[Record]) -> list[list[int]]:

@@ -96,10 +96,11 @@ class Consumer:
         while self.frames and self.frames[0].last <= offset:
             tag = self.frames.popleft().tag
         if tag and self._channel is not None:
-            # What is lost of it comes again, and is known as a repeat.
-            with suppress(StoreUnavailableError):
+            try:
                 async with asking(self._link.where, ANSWER_S):
                     await self._channel.basic_ack(tag, multiple=True, wait=False)
+            except StoreError:
+                self._end()  # it comes again, and is known as a repeat
             if was_full:
                 self.unsettle()
 

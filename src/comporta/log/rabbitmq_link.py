@@ -46,6 +46,7 @@ async def asking(where: str, within_s: float) -> AsyncIterator[None]:
 
     Raises:
         StoreUnavailableError: no answer, a refusal, or the connection ended.
+        aiormq.DeliveryError: it is all there, and this message is not taken.
     """
     task = asyncio.current_task()
     try:
@@ -56,7 +57,7 @@ async def asking(where: str, within_s: float) -> AsyncIterator[None]:
         if task is None or task.cancelling():
             raise
         raise unavailable(where, _("the connection ended")) from None
-    except ComportaError:
+    except (ComportaError, aiormq.DeliveryError):
         raise
     except Exception as error:
         # The client raises a bare Exception where a connection ended in good order.
@@ -90,6 +91,17 @@ class Connection(aiormq.Connection):
 
     async def __handle_connection_unblocked(self, _: aiormq.spec.Connection.Unblocked) -> None:
         self.blocked = ""
+
+
+def raise_if_blocked(where: str, connection: Connection) -> None:
+    """Raises StoreUnavailableError while the server is there and takes no messages."""
+    if connection.blocked:
+        raise StoreUnavailableError(
+            _(
+                "RabbitMQ at {where} takes no messages now: {reason}. Give it more memory or disk;"
+                " it goes on by itself then."
+            ).format(where=where, reason=connection.blocked)
+        )
 
 
 class Link:
@@ -140,9 +152,10 @@ class Link:
     def error(self) -> str:
         """ "" while the server takes messages; else why not, in a sentence."""
         try:
-            return self.live().blocked and str(self.blocked())
+            raise_if_blocked(self.where, self.live())
         except StoreError as error:
             return str(error)
+        return ""
 
     def live(self) -> Connection:
         """The connection as it is now.
@@ -161,16 +174,6 @@ class Link:
             with suppress(StoreError):
                 return self.live()
             await asyncio.sleep(PAUSES_S[0])  # it has just ended
-
-    def blocked(self) -> StoreUnavailableError:
-        """The error for a server that is there and takes no messages."""
-        reason = self._connection.blocked if self._connection else ""
-        return StoreUnavailableError(
-            _(
-                "RabbitMQ at {where} takes no messages now: {reason}. Give it more memory or disk;"
-                " it goes on by itself then."
-            ).format(where=self.where, reason=reason)
-        )
 
     def drop(self, failure: StoreError) -> None:
         """This connection is of no use any more: make another."""

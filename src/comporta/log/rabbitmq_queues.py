@@ -23,6 +23,8 @@ LIMITED_SINCE: Final = (4, 0)
 """From here on a message that came back 20 times is thrown away, unless a queue says otherwise."""
 OVERHEAD_BYTES: Final = 256 * 1024
 """Of a message beside the one large body that it may hold: small ones, names and headers."""
+SIZES_USUAL: Final = ((LIMITED_SINCE, 16 * 1024 * 1024), (VERSION_MIN, 128 * 1024 * 1024))
+"""From which version on, and how many bytes a message may have unless it is set up otherwise."""
 _PRODUCT: Final = "RabbitMQ"
 _INEQUIVALENT: Final = re.compile(r"inequivalent arg '([^']+)'")
 _CURRENT: Final = re.compile(r"current is '(\d+)'")
@@ -57,9 +59,9 @@ class Queues:
         await self._declare_layout(connection)
         old = [name for name in self.names if not await self._declare(connection, name, unlimited)]
         self.warnings = tuple(self._limited(name) for name in old[:1])
-        if not self._fits:
+        if not self._fits and self._message_bytes_max > _size_usual(version):
             await self._check_size(connection)
-            self._fits = True
+        self._fits = True
 
     async def _declare_layout(self, connection: Connection) -> None:
         arguments = {"x-queue-type": "quorum", "x-max-length": len(self.names)}
@@ -130,6 +132,10 @@ async def _declare(connection: Connection, name: str, arguments: dict[str, Any])
         return str(error) or "PRECONDITION_FAILED"
     await channel.close()
     return ""
+
+
+def _size_usual(version: tuple[int, ...]) -> int:
+    return next(size for since, size in SIZES_USUAL if version >= since)
 
 
 def _about(refused: str, argument: str) -> bool:

@@ -55,7 +55,7 @@ class StreamReader:
         calls = [("HGET", keys_of(self._prefix, p)[1], "last") for p in partitions]
         answers = await self._server.many(calls)
         failures = [one for one in answers if isinstance(one, StoreUnavailableError)]
-        if len(failures) == len(calls):
+        if failures and len(failures) == len(calls):
             raise failures[0]
         # One server of a cluster may be away: what the others have is read meanwhile.
         pairs = zip(partitions, answers, strict=True)

@@ -208,7 +208,7 @@ class SqliteLog:
         self, connection: apsw.Connection, after: dict[int, int], events_max: int, bytes_max: int
     ) -> Batch:
         newest = one(connection, _LAST)[0]
-        floor = min(after.values())
+        floor = min(after.values(), default=newest)
         if newest <= floor:
             return Batch((), dict.fromkeys(after, floor))
         entries: list[Entry] = []

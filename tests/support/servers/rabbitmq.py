@@ -1,140 +1,103 @@
-"""A RabbitMQ for tests: Debian's `rabbitmq-server`, with a node name, ports and an epmd of its own.
+"""A real RabbitMQ for tests: a node with a name, ports and an epmd of its own.
 
-Nothing is shared with a RabbitMQ of the machine, and nothing outlives the test.
+Nothing is shared with a RabbitMQ of the machine. The scripts of Debian's commands would become
+another user; those behind them do not.
 """
 
 import os
 import secrets
-import shutil
-import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-import pytest
+from tests.support.servers.program import Program, free_port, required
 
 BIN = Path("/usr/lib/rabbitmq/bin")
-STARTS_WITHIN_S = 90.0
 ANSWERS_WITHIN_S = 5.0
+CTL_S = 60
 _HELLO = b"AMQP\x00\x00\x09\x01"
-_CONFIG = """
+_CONFIG = """\
 listeners.tcp.1 = 127.0.0.1:{port}
 raft.wal_max_size_bytes = 67108864
 disk_free_limit.absolute = 1MB
 {more}
 """
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+# Waiting without spinning: the machine is shared with what is tested.
+_ERL = (
+    "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
+    " -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
+)
 
 
 class RabbitServer:
-    """One node. `with` starts and ends it; its data are kept until the folder is deleted.
+    """One rabbitmq-server.
 
     Args:
-        folder: empty; of this server alone.
+        folder: its own.
         config: more lines of `rabbitmq.conf`.
     """
 
     def __init__(self, folder: Path, config: str = "") -> None:
-        if not (BIN / "rabbitmq-server").exists() or shutil.which("epmd") is None:
-            missing = "rabbitmq-server is not installed (Debian: apt install rabbitmq-server)"
-            if os.environ.get("CI") == "true":
-                pytest.fail(missing)
-            pytest.skip(missing)
-        self.folder, self.port = folder, free_port()
-        self._config = config
+        required("rabbitmq-server", "rabbitmq-server")
+        self.port, self._folder, self._config = free_port(), folder, config
         self._name = f"comporta-{secrets.token_hex(4)}@localhost"
-        self._dist_port, self._epmd_port = free_port(), free_port()
-        self._epmd: subprocess.Popen[bytes] | None = None
-        self._node: subprocess.Popen[bytes] | None = None
+        self._epmd_port = free_port()
+        self._environment = self._settings()
+        self._node = Program(
+            [str(BIN / "rabbitmq-server")], folder, self._answers, self._environment
+        )
+        self._epmd = Program(
+            [required("epmd", "erlang-base"), "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+            folder / "epmd",
+            lambda: _connects(self._epmd_port),
+        )
+        self.restart, self.kill = self._node.restart, self._node.kill
+        self.freeze, self.thaw = self._node.freeze, self._node.thaw
 
     @property
     def url(self) -> str:
         """Of the default virtual host."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}"
 
-    def start(self) -> Self:
-        """Start; returns once it answers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "rabbitmq.conf").write_text(
-            _CONFIG.format(port=self.port, more=self._config)
-        )
-        (self.folder / "plugins").write_text("[].\n")
-        if self._epmd is None:
-            self._epmd = self._run("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
-        self._node = self._run(str(BIN / "rabbitmq-server"))
-        self._await_answer()
-        return self
+    def start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config = _CONFIG.format(port=self.port, more=self._config)
+        (self._folder / "rabbitmq.conf").write_text(config)
+        (self._folder / "plugins").write_text("[].\n")
+        self._epmd.start()
+        self._node.start()
 
-    def kill(self) -> None:
-        """Kill it as a power cut would; `start` brings it back with its data."""
-        self._signal(signal.SIGKILL)
-        if self._node is not None:
-            self._node.wait()
-            self._node = None
+    def ensure(self) -> None:
+        """Start it again if a test left it killed or frozen."""
+        if not self._node.running:
+            self.restart()
+        self.thaw()
 
-    def freeze(self) -> None:
-        """Stop its processes where they are; connections stay."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        """End it, and what belongs to it."""
-        self.kill()
-        if self._epmd is not None:
-            self._epmd.kill()
-            self._epmd.wait()
-            self._epmd = None
-
-    def eval(self, expression: str) -> str:
-        """Have the node evaluate an Erlang expression; what `rabbitmqctl` prints."""
+    def ctl(self, *words: str) -> str:
+        """What `rabbitmqctl` says."""
         done = subprocess.run(
-            [BIN / "rabbitmqctl", "--node", self._name, "eval", expression],
-            env=self._environment(),
+            [BIN / "rabbitmqctl", "--quiet", "--node", self._name, *words],
+            env={**os.environ, **self._environment},
             capture_output=True,
+            text=True,
             check=True,
-            timeout=60,
+            timeout=CTL_S,
         )
-        return done.stdout.decode()
+        return done.stdout.strip()
 
     def __enter__(self) -> Self:
-        return self.start()
+        self.start()
+        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def __exit__(self, *_error: object) -> None:
+        self.kill()
+        self._epmd.kill()
 
-    def _run(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self.folder / "output").open("ab") as output:
-            return subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    def _environment(self) -> dict[str, str]:
-        folder = str(self.folder)
+    def _settings(self) -> dict[str, str]:
+        folder = str(self._folder)
         return {
-            **os.environ,
+            "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the node, and is no parent of it
             "HOME": folder,
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -146,34 +109,23 @@ class RabbitServer:
             "RABBITMQ_LOG_BASE": f"{folder}/log",
             "RABBITMQ_PID_FILE": f"{folder}/pid",
             "RABBITMQ_NODENAME": self._name,
-            "RABBITMQ_DIST_PORT": str(self._dist_port),
-            # Waiting without spinning: the machine is shared with what is tested.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none"
-            " +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERL,
         }
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._node is not None and self._node.poll() is None:
-            os.killpg(self._node.pid, number)
-
-    def _await_answer(self) -> None:
-        ends_at = time.monotonic() + STARTS_WITHIN_S
-        while time.monotonic() < ends_at:
-            assert self._node is not None
-            if self._node.poll() is not None:
-                break
-            if self._answers():
-                return
-            time.sleep(0.1)
-        said = (self.folder / "output").read_text(errors="replace")[-2_000:]
-        self.stop()
-        pytest.fail(f"RabbitMQ did not start within {STARTS_WITHIN_S:g} s:\n{said}")
 
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), ANSWERS_WITHIN_S) as peer:
                 peer.settimeout(ANSWERS_WITHIN_S)
                 peer.sendall(_HELLO)
-                return peer.recv(1) == b"\x01"
+                return peer.recv(1) == b"\x01"  # the frame of a method: it says hello, too
         except OSError:
             return False
+
+
+def _connects(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), ANSWERS_WITHIN_S).close()
+    except OSError:
+        return False
+    return True

@@ -26,7 +26,7 @@ import pytest
 
 from comporta.domain.event import Record
 from comporta.errors import StoreUnavailableError
-from comporta.log.port import Entry, Log
+from comporta.log.port import Batch, Entry, Log
 from comporta.testing.conformance import appender
 from comporta.testing.conformance.appender import PARTITIONS
 from comporta.testing.conformance.children import running
@@ -133,6 +133,17 @@ class LogSuite:
 
         found = asyncio.run(run())
         assert [entry.record.body for entry in found] == [b"%d" % n for n in range(2, 200, 4)]
+
+    def test_who_asks_for_nothing_gets_nothing(self, folder: Path) -> None:
+        async def run() -> None:
+            log = self.make(folder)
+            async with opened(log):
+                await log.append(record())
+                assert await log.read({}, ENOUGH, ALL_BYTES) == Batch((), {})
+                assert len(await read_all(log)) == 1
+                assert await log.read({}, ENOUGH, ALL_BYTES) == Batch((), {})
+
+        asyncio.run(run())
 
     @pytest.mark.parametrize("body", ODD_BODIES, ids=lambda body: repr(body[:12]))
     def test_bytes_of_any_kind_come_back_as_they_went_in(self, folder: Path, body: bytes) -> None:
