@@ -8,6 +8,7 @@ It knows nothing about what is stored.
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -26,6 +27,8 @@ TRIES = 3
 """Of a transaction that another one got into the way of."""
 SCHEMA = "comporta"
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_REFUSED = (asyncpg.TransactionRollbackError, asyncpg.IntegrityConstraintViolationError)
+"""By these a server says that it did not commit; a dying one may say anything."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -181,11 +184,13 @@ class Pool:
             await connection.execute(self._begin())
             result = await job(connection, *args, **kwargs)
             await self._commit(connection, result)
+        except UnsureError:
+            raise
         except (asyncpg.PostgresError, ComportaError):
             await _roll_back(connection)
             raise
         except BaseException:
-            connection.terminate()  # nobody knows what it is in the middle of
+            _drop(connection)  # nobody knows what it is in the middle of
             raise
         finally:
             await self._pool.release(connection)
@@ -200,9 +205,9 @@ class Pool:
         try:
             await connection.execute("COMMIT")
         except FAILURES as error:
-            if isinstance(error, asyncpg.PostgresError) and not connection.is_closed():
-                raise  # it says that it did not commit
-            connection.terminate()
+            if isinstance(error, _REFUSED):
+                raise
+            _drop(connection)
             raise UnsureError(said(error, self._address.where), result) from None
 
 
@@ -211,9 +216,12 @@ async def _nothing_to_reset(_connection: Connection) -> None:
 
 
 async def _roll_back(connection: Any) -> None:
-    if connection.is_closed():
-        return
     try:
         await connection.execute("ROLLBACK")
     except FAILURES:
+        _drop(connection)
+
+
+def _drop(connection: Any) -> None:
+    with suppress(asyncpg.InterfaceError):  # it is gone, and the pool knows
         connection.terminate()

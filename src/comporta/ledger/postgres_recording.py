@@ -114,12 +114,10 @@ class Recorder:
 
     async def _learn_fate(self) -> None:
         """Before anything new: is the batch stored whose commit broke off?"""
-        unsure = self._unsure
-        if unsure is None:
-            return
-        if await was_committed(self._pool, unsure.number):
-            self._owe(unsure)
-        self._unsure = None
+        if self._unsure is not None:
+            if await was_committed(self._pool, self._unsure.number):
+                self._owe(self._unsure)
+            self._unsure = None
 
     def _owe(self, written: _Written) -> None:
         for delivery in written.recorded.deliveries:

@@ -27,8 +27,8 @@ class Settler:
 
     def __init__(self, pool: Pool, days: Days) -> None:
         self._pool, self._days = pool, days
-        self._unsure: _Written | None = None
-        self._kept: frozenset[Mark] = frozenset()
+        self._unsure: list[_Written] = []
+        self._kept: set[Mark] = set()
 
     async def settle(
         self, tokens: Mapping[int, int], outcomes: Sequence[Outcome], now_ms: int
@@ -40,9 +40,9 @@ class Settler:
             written = await self._days.run(self._pool, self._settle, tokens, wanted, now_ms)
         except UnsureError as error:
             if isinstance(error.result, _Written):
-                self._unsure = error.result
+                self._unsure.append(error.result)
             raise
-        self._kept = frozenset()
+        self._kept.difference_update(map(_mark, outcomes))
         return written.fenced
 
     async def _settle(
@@ -60,12 +60,11 @@ class Settler:
 
     async def _learn_fate(self) -> None:
         """Before anything new: are the outcomes stored whose commit broke off?"""
-        unsure = self._unsure
-        if unsure is None:
-            return
-        if await was_committed(self._pool, unsure.number):
-            self._kept |= unsure.marks
-        self._unsure = None
+        for unsure in tuple(self._unsure):
+            committed = await was_committed(self._pool, unsure.number)
+            if unsure in self._unsure:  # nobody else has asked meanwhile
+                self._unsure.remove(unsure)
+                self._kept |= unsure.marks if committed else frozenset()
 
 
 def _mark(outcome: Outcome) -> Mark:
