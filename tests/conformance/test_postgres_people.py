@@ -1,21 +1,20 @@
 """The PostgreSQL ledger keeps its promises to people, to retention and to the admin API."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from hashlib import blake2b
 from pathlib import Path
 
 import pytest
-from tests.support.servers.postgresql import Postgresql, pgbouncer
+from tests.support.postgres_ledgers import PostgresStage
+from tests.support.servers.postgresql import Postgresql
 
+from comporta.errors import LimitError
 from comporta.ledger.admin import AdminLedger
-from comporta.ledger.port import Ledger
-from comporta.ledger.postgres import PostgresLedger
 from comporta.ledger.postgres_days import DAY_MS
-from comporta.testing.conformance.admin import AdminSuite
+from comporta.testing.conformance.admin import NOW_MS, AdminSuite, key
 from comporta.testing.conformance.ledger_keeping import LedgerKeepingSuite
 from comporta.testing.conformance.ledger_people import LedgerPeopleSuite
-from comporta.testing.conformance.ledger_stage import WINDOW_S
 
 
 @pytest.fixture
@@ -23,67 +22,76 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgresql]:
-    with Postgresql() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bouncer(server: Postgresql) -> Iterator[Callable[[str], str]]:
-    with pgbouncer(server) as url:
-        yield url
-
-
-def schema_of(folder: Path) -> str:
-    """A ledger of its own for each folder: a schema of the one database."""
-    return f"t{blake2b(str(folder).encode(), digest_size=8).hexdigest()}"
-
-
-class PostgresStage:
-    """Opens ledgers at the URL of a fixture."""
-
-    url: Callable[[str], str]
-    granularity_ms = DAY_MS
-
-    @asynccontextmanager
-    async def opened(self, folder: Path) -> AsyncIterator[Ledger]:
-        ledger = PostgresLedger(self.url(schema_of(folder)), WINDOW_S)
-        await ledger.open()
-        try:
-            yield ledger
-        finally:
-            await ledger.close()
-
-
 class TestPostgresPeople(PostgresStage, LedgerPeopleSuite, LedgerKeepingSuite):
     """The suites, on a server."""
 
+    granularity_ms = DAY_MS
+
     @pytest.fixture(autouse=True)
-    def on(self, server: Postgresql) -> None:
-        self.url = server.url
+    def on(self, postgresql: Postgresql) -> None:
+        self.url = postgresql.url
 
 
 class TestPostgresPeopleBehindPgbouncer(PostgresStage, LedgerPeopleSuite, LedgerKeepingSuite):
     """The suites, on a server that is reached through a PgBouncer in transaction mode."""
+
+    granularity_ms = DAY_MS
 
     @pytest.fixture(autouse=True)
     def on(self, bouncer: Callable[[str], str]) -> None:
         self.url = bouncer
 
 
-class TestPostgresAdmin(AdminSuite):
-    """The admin API's part."""
+class AdminStage(AdminSuite):
+    """The suite, on ledgers of a server."""
 
-    @pytest.fixture(autouse=True)
-    def on(self, server: Postgresql) -> None:
-        self.url = server.url
+    url: Callable[[str], str]
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> AsyncIterator[AdminLedger]:
-        ledger = PostgresLedger(self.url(schema_of(folder)), WINDOW_S)
-        await ledger.open()
-        try:
+        stage = PostgresStage()
+        stage.url = self.url
+        async with stage.opened(folder) as ledger:
             yield ledger.admin
-        finally:
-            await ledger.close()
+
+
+class TestPostgresAdmin(AdminStage):
+    """On a server."""
+
+    @pytest.fixture(autouse=True)
+    def on(self, postgresql: Postgresql) -> None:
+        self.url = postgresql.url
+
+    @pytest.mark.anyio
+    async def test_a_request_that_is_begun_on_two_servers_at_once_is_begun_on_one(
+        self, tmp_path: Path
+    ) -> None:
+        async with self.opened(tmp_path) as one, self.opened(tmp_path) as other:
+            for number in range(30):
+                name, now_ms = str(number % 3), NOW_MS + number * 200_000  # and begun anew
+                begun = await asyncio.gather(
+                    *(admin.begin("c", name, "d", now_ms) for admin in (one, other) * 4)
+                )
+                assert sum(first.fresh for first in begun) == 1
+
+    @pytest.mark.anyio
+    async def test_two_servers_make_no_more_keys_than_there_may_be(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as one, self.opened(tmp_path) as other:
+            made = await asyncio.gather(
+                *((one, other)[n % 2].add_api_key(key(n), 3, 10) for n in range(8)),
+                return_exceptions=True,
+            )
+            assert made.count(None) == 3
+            assert sum(isinstance(refused, LimitError) for refused in made) == 5
+            assert len(await one.api_keys()) == 3
+
+
+class TestPostgresAdminBehindPgbouncer(AdminStage):
+    """Through a PgBouncer in transaction mode."""
+
+    # Ten thousand transactions: once is enough.
+    test_no_more_answers_are_kept_than_the_bound = None  # type: ignore[assignment]
+
+    @pytest.fixture(autouse=True)
+    def on(self, bouncer: Callable[[str], str]) -> None:
+        self.url = bouncer

@@ -86,12 +86,10 @@ async def _add(connection: Connection, key: ApiKey, live_max: int, revoked_max: 
 async def _begin(connection: Connection, caller: str, key: str, digest: str, now_ms: int) -> Begun:
     """Whoever comes second to a key waits for the first one's transaction, and finds its row."""
     old_ms, unfinished_ms = now_ms - ANSWER_KEPT_MS, now_ms - UNFINISHED_MS
-    await connection.execute(SQL["forget_old"], old_ms)
-    await connection.execute(SQL["forget_unfinished"], unfinished_ms)
     for _look in range(_LOOKS):
         values = (caller, key, digest, now_ms, old_ms, unfinished_ms)
         if await connection.fetchval(SQL["begin_request"], *values):
-            await connection.execute(SQL["forget_beyond"], ANSWERS_MAX)
+            await connection.execute(SQL["forget_requests"], old_ms, unfinished_ms, ANSWERS_MAX)
             return Begun(fresh=True, digest=digest)
         known = await connection.fetchrow(SQL["known_request"], caller, key)
         if known is not None:

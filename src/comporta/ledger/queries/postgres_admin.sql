@@ -23,20 +23,21 @@ UPDATE api_keys SET revoked_at_ms = $1 WHERE id = $2 AND revoked_at_ms = 0 RETUR
 -- name: touch_api_key
 UPDATE api_keys SET last_used_at_ms = greatest(last_used_at_ms, $1) WHERE id = $2;
 
--- name: forget_old
-DELETE FROM idempotency WHERE (caller, key) IN (
-  SELECT caller, key FROM idempotency WHERE begun_at_ms < $1
-  ORDER BY begun_at_ms LIMIT 100 FOR UPDATE SKIP LOCKED);
-
--- name: forget_unfinished
-DELETE FROM idempotency WHERE (caller, key) IN (
-  SELECT caller, key FROM idempotency WHERE answer = '' AND begun_at_ms < $1
-  ORDER BY begun_at_ms LIMIT 100 FOR UPDATE SKIP LOCKED);
-
--- name: forget_beyond
+-- name: forget_requests
+-- What another server is at is left to it.
+WITH old AS (
+  DELETE FROM idempotency WHERE (caller, key) IN (
+    SELECT caller, key FROM idempotency WHERE begun_at_ms < $1
+    ORDER BY begun_at_ms LIMIT 100 FOR UPDATE SKIP LOCKED)
+),
+unfinished AS (
+  DELETE FROM idempotency WHERE (caller, key) IN (
+    SELECT caller, key FROM idempotency WHERE answer = '' AND begun_at_ms < $2
+    ORDER BY begun_at_ms LIMIT 100 FOR UPDATE SKIP LOCKED)
+)
 DELETE FROM idempotency WHERE (caller, key) IN (
   SELECT caller, key FROM idempotency WHERE (caller, key) IN (
-    SELECT caller, key FROM idempotency ORDER BY begun_at_ms DESC LIMIT 100 OFFSET $1)
+    SELECT caller, key FROM idempotency ORDER BY begun_at_ms DESC LIMIT 100 OFFSET $3)
   FOR UPDATE SKIP LOCKED);
 
 -- name: begin_request
