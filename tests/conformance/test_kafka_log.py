@@ -1,7 +1,6 @@
 """The Kafka log keeps the promises of every log, on a real broker."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,12 +15,6 @@ from comporta.testing.conformance.log import LogSuite
 
 def make(place: str) -> Log:
     return KafkaLog(place, PARTITIONS, body_bytes_max=20 << 20)
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    with Kafka(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -167,6 +167,10 @@ class KafkaLog:
             if offset > self._watermark.get(partition, 0):
                 self._watermark[partition] = offset
 
+    async def committed(self) -> dict[int, int]:
+        """See the port."""
+        return await asyncio.to_thread(self._topic.saved)
+
     async def lag(self) -> int:
         """See the port."""
         saved, ends = await asyncio.gather(

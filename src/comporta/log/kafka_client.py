@@ -3,6 +3,7 @@
 librdkafka's own lines go to our log, without passwords. Nothing here knows records.
 """
 
+import time
 from typing import Any
 
 import structlog
@@ -16,6 +17,9 @@ ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  (the client's o
 OUT_OF_RANGE = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
 PARTITION_EOF = KafkaError._PARTITION_EOF  # noqa: SLF001
 PURGED = KafkaError._PURGE_QUEUE  # noqa: SLF001
+QUIET_S = 60.0
+"""How long the same is not said again."""
+KINDS_MAX = 64
 LOG_LEVEL = 4
 """Syslog's warning. What it says below that is for its own developers."""
 _log = structlog.get_logger(__name__)
@@ -26,10 +30,18 @@ class _Lines:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
+        self._said_at: dict[str, float] = {}
 
     def log(self, _level: int, form: str, *said: object) -> None:
         """A line; `form` is how its parts are put together."""
         text = form % said
+        # A broker that is away is complained of at every try to connect, a little differently.
+        what, now = text.partition(" (after ")[0], time.monotonic()
+        if now - self._said_at.get(what, -QUIET_S) < QUIET_S:
+            return
+        if len(self._said_at) >= KINDS_MAX:
+            self._said_at.clear()
+        self._said_at[what] = now
         _log.warning("kafka.said", text=text.replace(self._secret, "***") if self._secret else text)
 
 

@@ -14,7 +14,6 @@ import msgspec
 from comporta.errors import ConfigError
 from comporta.i18n import _
 
-GROUP = "comporta"
 RECORD_EXTRA_BYTES = 128 * 1024
 """What a record may have beside its body: its headers, mostly, which the server bounds."""
 MESSAGE_TIMEOUT_MS = 5_000
@@ -86,6 +85,7 @@ class Place(msgspec.Struct, frozen=True):
     """`host:port` of the brokers to ask first, with commas."""
     topic: str
     group: str
+    """The topic's name, unless the URL has a `group.id`: others' topics are not of our group."""
     record_bytes_max: int
     secret: str
     """The password, so that it can be kept out of what librdkafka says; or ""."""
@@ -138,7 +138,7 @@ def place_of(url: str, body_bytes_max: int) -> Place:
             )
         )
     options: Conf = dict(parse_qsl(parts.query, keep_blank_values=True))
-    group = str(options.pop("group.id", GROUP))
+    group = str(options.pop("group.id", topic))
     _refuse_ours(options)
     user, _colon, password = login.partition(":")
     return Place(

@@ -167,15 +167,22 @@ class Topic:
                 raise
 
     def _just_made(self) -> TopicMetadata | None:
-        """Brokers hear of a new topic one after the other, and choose leaders for it."""
+        """Brokers hear of a new topic one after the other, and then begin to lead it."""
         ends_at = time.monotonic() + ASK_S
         while True:
             topic = self._metadata()
-            if topic is not None and all(one.leader >= 0 for one in topic.partitions.values()):
-                return topic
-            if time.monotonic() > ends_at:
+            if self._is_led(topic) or time.monotonic() > ends_at:
                 return topic
             time.sleep(LOOK_S)
+
+    def _is_led(self, topic: TopicMetadata | None) -> bool:
+        if topic is None or any(one.leader < 0 for one in topic.partitions.values()):
+            return False
+        try:
+            self._offsets(OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        except KafkaException:
+            return False
+        return True
 
     def _make_it_yourself(
         self, error: KafkaException, replicas: int, config: Mapping[str, str]

@@ -7,23 +7,20 @@ third asks for a password and obeys ACLs. Anonymous clients may do everything.
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from tests.support.servers.program import START_S, Program, missing, required
 
 VERSION = "4.1.1"
 CLUSTER_ID = "Y29tcG9ydGEtdGVzdHMtMQ"
 USER, PASSWORD = "comporta", "s3cret/of the+tests"
-START_S = 60.0
 FETCH_S = 280.0
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 <modelVersion>4.0.0</modelVersion>
@@ -66,40 +63,31 @@ def jars() -> Path:
     """The folder of Kafka's jars, fetched if need be; skips the test where it cannot be had."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "comporta-tests" / f"kafka-{VERSION}"
-    if not (folder / "complete").exists():
-        for program in ("java", "mvn"):
-            if shutil.which(program) is None:
-                _missing(f"{program} is not installed: the tests of Kafka cannot run.")
+    if not folder.exists():
+        required("mvn", "maven")
         _fetch(folder)
-    return folder / "jars"
+    return folder
 
 
 def _fetch(folder: Path) -> None:
-    # Into a folder of its own and renamed when whole: what is there is complete, whoever else
-    # fetches at the same time.
+    # Into a folder of its own, renamed when whole: what is there is complete, whoever else fetches
+    # at the same time.
     half = folder.with_name(f"{folder.name}.{os.getpid()}")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     (half / "pom.xml").write_text(_POM.format(version=VERSION))
     fetched = subprocess.run(
         ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime",
-         f"-DoutputDirectory={half}/jars"],
+         "-DoutputDirectory=."],
         cwd=half, capture_output=True, text=True, timeout=FETCH_S, check=False,
     )  # fmt: skip
     if fetched.returncode:
         shutil.rmtree(half)
-        _missing(f"Kafka's jars could not be fetched: {fetched.stdout[-500:]}")
-    (half / "complete").touch()
+        missing(f"Kafka's jars could not be fetched: {fetched.stdout[-500:]}")
     try:
         half.rename(folder)
     except OSError:  # another process was faster
         shutil.rmtree(half)
-
-
-def _missing(why: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -115,15 +103,15 @@ def _free_ports(count: int) -> list[int]:
 class _Node:
     """One broker: its ports, its folder, its process."""
 
-    def __init__(self, number: int, folder: Path, proxied_port: int | None) -> None:
+    def __init__(self, number: int, folder: Path) -> None:
         self.number, self.folder = number, folder / f"node-{number}"
         self.port, self.sasl_port, self.behind_port, self.controller_port = _free_ports(4)
-        self.proxied_port = proxied_port or self.behind_port
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def voter(self) -> str:
-        return f"{self.number}@127.0.0.1:{self.controller_port}"
+        self.proxied_port = self.behind_port
+        self.voter = f"{number}@127.0.0.1:{self.controller_port}"
+        self._properties = self.folder / "server.properties"
+        self.program = Program(
+            [*_java(), "kafka.Kafka", str(self._properties)], self.folder, lambda: True
+        )
 
     def lay(self, voters: Sequence[str]) -> None:
         """Write its properties and format its storage."""
@@ -131,7 +119,7 @@ class _Node:
         ports = {"PLAIN": self.port, "SASL": self.sasl_port, "PROXIED": self.behind_port}
         told = {**ports, "PROXIED": self.proxied_port}
         inside = {**ports, "CONTROLLER": self.controller_port}
-        self.properties.write_text(
+        self._properties.write_text(
             _PROPERTIES.format(
                 node=self.number,
                 voters=",".join(voters),
@@ -144,30 +132,17 @@ class _Node:
             )
         )
         subprocess.run(
-            [*self._java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID,
-             "-c", str(self.properties)],
+            [*_java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID,
+             "-c", str(self._properties)],
             capture_output=True, timeout=START_S, check=True,
         )  # fmt: skip
 
-    def start(self) -> None:
-        with (self.folder / "output.txt").open("ab") as output:
-            self.process = subprocess.Popen(
-                [*self._java, "kafka.Kafka", str(self.properties)],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
 
-    @property
-    def properties(self) -> Path:
-        return self.folder / "server.properties"
-
-    @property
-    def _java(self) -> list[str]:
-        # Compiled once and quickly: these servers live for minutes.
-        swift = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
-        return ["java", "-Xmx512m", *swift, "-cp", f"{jars()}/*"]
+def _java() -> list[str]:
+    # Compiled once and quickly: these servers live for minutes.
+    swift = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    java = required("java", "openjdk-17-jre-headless")
+    return [java, "-Xmx512m", *swift, "-cp", f"{jars()}/*"]
 
 
 class Kafka:
@@ -176,25 +151,16 @@ class Kafka:
     Args:
         folder: for data and output; made if it does not exist.
         brokers: how many.
-        proxied_port: the port under which the first broker's `behind_port` is told to clients.
     """
 
-    def __init__(self, folder: Path, *, brokers: int = 1, proxied_port: int | None = None) -> None:
-        ports = [proxied_port, *[None] * (brokers - 1)]
-        self._nodes = [_Node(n, folder, port) for n, port in enumerate(ports, start=1)]
-        for node in self._nodes:
-            node.lay([one.voter for one in self._nodes])
+    def __init__(self, folder: Path, *, brokers: int = 1) -> None:
+        self._nodes = [_Node(number, folder) for number in range(1, brokers + 1)]
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.kill()
 
     @property
@@ -217,47 +183,45 @@ class Kafka:
         """Where the first broker listens for those who come through a proxy."""
         return self._nodes[0].behind_port
 
+    def tell_proxied(self, port: int) -> None:
+        """Clients that come by `behind_port` are told to come back by this one; before `start`."""
+        self._nodes[0].proxied_port = port
+
     def start(self) -> None:
         """Start what does not run; return when every broker answers."""
         for node in self._nodes:
-            if node.process is None:
-                node.start()
+            if not node.folder.exists():
+                node.lay([one.voter for one in self._nodes])
+        for node in self._nodes:
+            if not node.program.running:
+                node.program.start()
         admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
         ends_at = time.monotonic() + START_S
         while not self._answers(admin):
             for node in self._nodes:
-                assert node.process is not None
-                if node.process.poll() is not None:
-                    output = (node.folder / "output.txt").read_text()
-                    pytest.fail(f"a broker ended while it started: {output[-3000:]}")
-            assert time.monotonic() < ends_at, "Kafka does not answer"
+                if not node.program.running or time.monotonic() > ends_at:
+                    raise AssertionError(f"no start: {node.program.output.read_text()[-3000:]}")
+
+    def kill(self, *numbers: int) -> None:
+        """End brokers as kill -9 does (all, if none is named); their data stay."""
+        for node in self._chosen(numbers):
+            node.program.kill()
+
+    def freeze(self, *numbers: int) -> None:
+        """Stop brokers where they stand; connections stay open."""
+        for node in self._chosen(numbers):
+            node.program.freeze()
+
+    def thaw(self, *numbers: int) -> None:
+        """Let them go on."""
+        for node in self._chosen(numbers):
+            node.program.thaw()
 
     def _answers(self, admin: AdminClient) -> bool:
         try:
             return len(admin.list_topics(timeout=0.5).brokers) == len(self._nodes)
         except KafkaException:
             return False
-
-    def kill(self, *numbers: int) -> None:
-        """End brokers as kill -9 does (all, if none is named); their data stay."""
-        for node in self._chosen(numbers):
-            if node.process is not None:
-                node.process.kill()
-                node.process.wait()
-                node.process = None
-
-    def freeze(self, *numbers: int) -> None:
-        """Stop brokers where they stand; connections stay open."""
-        self._signal(numbers, signal.SIGSTOP)
-
-    def thaw(self, *numbers: int) -> None:
-        """Let them go on."""
-        self._signal(numbers, signal.SIGCONT)
-
-    def _signal(self, numbers: Sequence[int], which: signal.Signals) -> None:
-        for node in self._chosen(numbers):
-            assert node.process is not None
-            node.process.send_signal(which)
 
     def _chosen(self, numbers: Sequence[int]) -> list[_Node]:
         return [node for node in self._nodes if not numbers or node.number in numbers]

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -28,10 +29,14 @@ def required(name: str, package: str) -> str:
     path = shutil.which(name)
     if path is not None:
         return path
-    said = f"{name} is not installed (Debian: apt install {package})"
+    return missing(f"{name} is not installed (Debian: apt install {package})")
+
+
+def missing(why: str) -> NoReturn:
+    """Something that a test needs cannot be had: a skip on a laptop, a failure where CI=true."""
     if os.environ.get("CI") == "true":
-        pytest.fail(said)
-    pytest.skip(said)
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 class Program:
