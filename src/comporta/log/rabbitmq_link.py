@@ -60,8 +60,10 @@ async def asking(where: str, within_s: float) -> AsyncIterator[None]:
     except (ComportaError, aiormq.DeliveryError):
         raise
     except Exception as error:
-        # The client raises a bare Exception where a connection ended in good order.
-        if isinstance(error, aiormq.AMQPError | OSError | RuntimeError) or type(error) is Exception:
+        # The client raises a bare Exception where a connection ended in good order, and lets out
+        # the end of its own iteration where that was amid the greeting.
+        known = (aiormq.AMQPError, OSError, RuntimeError, StopAsyncIteration)
+        if isinstance(error, known) or type(error) is Exception:
             raise unavailable(where, _reason(error)) from None
         raise
 
