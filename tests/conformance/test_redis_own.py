@@ -69,6 +69,19 @@ def test_offsets_are_above_the_watermark_though_a_replica_that_took_over_lacks_e
     asyncio.run(run())
 
 
+def test_a_watermark_of_somebody_who_is_behind_changes_nothing(server: RedisProcess) -> None:
+    async def run() -> None:
+        one, other = log_on(server, 1), log_on(server, 1)
+        async with opened(one, other):
+            await append_all(one, [record(0, b"%d" % n) for n in range(3)])
+            first, second, _third = await read_all(one)
+            await one.commit({0: second.offset})
+            await other.commit({0: first.offset})
+            assert await one.lag() == 1
+
+    asyncio.run(run())
+
+
 def test_a_script_that_the_server_has_forgotten_is_told_again(server: RedisProcess) -> None:
     async def run() -> None:
         log = log_on(server)
@@ -113,6 +126,7 @@ def test_a_full_server_refuses_appends_in_words_and_a_commit_makes_room(
         async with opened(log):
             server.cli("CONFIG", "SET", "maxmemory", "20mb")
             stored = await fill(log)
+            server.cli("CONFIG", "SET", "maxmemory", "10mb")  # far beyond it
             assert "maxmemory" in log.health().error
             entries = await read_all(log)
             assert len(entries) == stored
@@ -163,8 +177,11 @@ def test_one_partition_with_a_backlog_does_not_hold_up_the_others(server: RedisP
             for _ in range(300):
                 await log.append(record(0, b"x" * 1_000))
             await append_all(log, [record(p, b"late") for p in (1, 2, 3)])
-            batch = await log.read(dict.fromkeys(range(4), 0), 40, 1 << 20)
+            start = dict.fromkeys(range(4), 0)
+            batch = await log.read(start, 40, 1 << 20)
             assert {entry.record.partition for entry in batch.entries} == {0, 1, 2, 3}
+            one_by_one = [await log.read(start, 1, 1 << 20) for _ in range(4)]
+            assert {one.entries[0].record.partition for one in one_by_one} == {0, 1, 2, 3}
 
     asyncio.run(run())
 
@@ -270,9 +287,10 @@ async def _play(log: RedisLog, story: list[tuple[str, object]]) -> None:
                 committed[partition] = max(committed[partition], offset)
             else:
                 found = await log.read({partition: offset}, ENOUGH, ALL_BYTES)
-                low = max(offset, committed[partition])
+                low = committed[partition]  # what is below may be there still
                 kept = [(e.offset, e.record.body) for e in found.entries if e.offset > low]
-                assert kept == [row for row in rows if row[0] > low]
+                assert kept == [row for row in rows if row[0] > max(low, offset)]
+                assert all(entry.offset > offset for entry in found.entries)
             open_rows = [
                 sum(at > c for at, _ in rows) for rows, c in zip(known, committed, strict=True)
             ]

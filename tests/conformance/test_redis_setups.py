@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.certificates import make_certificate
-from tests.support.servers.redis import RedisProcess, RedisSentinel
+from tests.support.servers.redis import RedisCluster, RedisProcess, RedisSentinel
 
 from comporta.errors import ConfigError, StoreUnavailableError
 from comporta.log.redis import RedisLog
@@ -122,15 +122,7 @@ def test_behind_a_sentinel_the_replica_that_takes_over_is_found(tmp_path: Path) 
             assert "min-replicas-to-write" in " ".join(log.health().warnings)
             assert first.cli("WAIT", "1", "5000") == "1"
             first.kill()
-
-            async def appended() -> bool:
-                try:
-                    await log.append(record(0, b"after"))
-                except StoreUnavailableError:
-                    return False
-                return True
-
-            await until("appends go on", appended, 20.0)
+            await until("appends go on", lambda: is_appended(log, b"after"), 20.0)
             bodies = [entry.record.body for entry in await read_all(log)]
             assert bodies == [b"before", b"after"]
 
@@ -144,6 +136,70 @@ def test_behind_a_sentinel_the_replica_that_takes_over_is_found(tmp_path: Path) 
     ):
         asyncio.run(asyncio.wait_for(_known(sentinel, second), 20))
         asyncio.run(run(first, sentinel.url))
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+def test_in_a_cluster_the_replica_that_takes_over_is_found(tmp_path: Path, fault: str) -> None:
+    key = "comporta:log:{0}:entries"
+
+    async def run(cluster: RedisCluster, first: RedisProcess) -> None:
+        log = log_at(f"{cluster.url}?socket_timeout=1", 1)
+        async with opened(log):
+            await log.append(record(0, b"before"))
+
+            async def copied() -> bool:
+                return first.cli("WAIT", "1", "100") == "1"
+
+            await until("the replica has a copy", copied, 20.0)
+            getattr(first, fault)()
+            await until("appends go on", lambda: is_appended(log, b"after"), 20.0)
+            assert [entry.record.body for entry in await read_all(log)] == [b"before", b"after"]
+
+    with RedisCluster(tmp_path / "cluster") as cluster:
+        first = cluster.owner(key)
+        replica = cluster.replica_of(first, tmp_path / "replica")
+        try:
+            asyncio.run(run(cluster, first))
+        finally:
+            replica.kill()
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+def test_the_state_finds_it_too(tmp_path: Path, fault: str) -> None:
+    async def run(cluster: RedisCluster, first: RedisProcess) -> None:
+        state = RedisState(f"{cluster.url}?socket_timeout=1")
+        await state.open()
+        opened_at = await state.trip("dst", NOW_MS, "HTTP 503")
+
+        async def copied() -> bool:
+            return first.cli("WAIT", "1", "100") == "1"
+
+        async def kept() -> bool:
+            try:
+                return await state.breakers() == {"dst": opened_at}
+            except StoreUnavailableError:
+                return False
+
+        await until("the replica has a copy", copied, 20.0)
+        getattr(first, fault)()
+        await until("the state answers", kept, 20.0)
+        await state.close()
+
+    with RedisCluster(tmp_path / "cluster") as cluster:
+        first = cluster.owner("comporta:{state}:breakers")
+        replica = cluster.replica_of(first, tmp_path / "replica")
+        try:
+            asyncio.run(run(cluster, first))
+        finally:
+            replica.kill()
+
+
+async def is_appended(log: RedisLog, body: bytes) -> bool:
+    try:
+        await log.append(record(0, body))
+    except StoreUnavailableError:
+        return False
+    return True
 
 
 async def _known(sentinel: RedisProcess, replica: RedisProcess) -> None:

@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from comporta.clients.redis_url import Address, parse_address
@@ -63,6 +64,7 @@ class RedisServer:
         self.address = parse_address(url)
         self._scripts = {script.sha: script.source for script in scripts}
         self._answer_s = float(self.address.options.get("socket_timeout", ANSWER_S))
+        self._lost = False
         self._sentinel: Sentinel | None = None
         try:
             self._client = self._connect(self.address)
@@ -89,12 +91,11 @@ class RedisServer:
             raise answer
         return answer
 
-    async def many(self, calls: Sequence[Call], within_s: float = 0.0) -> list[Any]:
+    async def many(self, calls: Sequence[Call]) -> list[Any]:
         """Make calls together: in one round trip, or one for each server of a cluster.
 
         Args:
             calls: each of one key, or of keys in one slot.
-            within_s: the deadline for all, seconds; 0: the usual one.
 
         Returns:
             An answer for each; a `StoreUnavailableError` in the place of one that was refused.
@@ -103,7 +104,8 @@ class RedisServer:
             StoreUnavailableError: no answers; what was done of it cannot be told.
         """
         try:
-            async with asyncio.timeout(within_s or self._answer_s):
+            async with asyncio.timeout(self._answer_s):
+                await self._look_again()
                 answers = await self._send(calls)
                 again = [n for n, one in enumerate(answers) if isinstance(one, NoScriptError)]
                 if again:  # none of these was run
@@ -113,30 +115,30 @@ class RedisServer:
                     ):
                         answers[n] = answer
         except _FAILURES as error:
+            self._lost = True
             raise self.unavailable(error) from None
+        self._lost = any(
+            isinstance(one, (RedisConnectionError, RedisTimeoutError)) for one in answers
+        )
         return [self.unavailable(one) if isinstance(one, _FAILURES) else one for one in answers]
 
     async def everywhere(self, *words: Word) -> list[tuple[str, Any]]:
         """Make one call to every server that takes writes; server → answer, or what it refused."""
         try:
             async with asyncio.timeout(self._answer_s):
+                await self._look_again()
                 return await self._everywhere(*words)
         except _FAILURES as error:
-            raise self.unavailable(error) from None
-
-    async def look_again(self) -> None:
-        """Learn anew which servers a cluster has: after a failure it may be others."""
-        if not isinstance(self._client, RedisCluster):
-            return
-        try:
-            async with asyncio.timeout(self._answer_s):
-                await self._client.nodes_manager.initialize()
-        except _FAILURES as error:
+            self._lost = True
             raise self.unavailable(error) from None
 
     async def aclose(self) -> None:
         """Hang up."""
         await self._client.aclose()
+        if isinstance(self._client, RedisCluster):
+            # After a failure the client takes itself for closed, whatever was opened since.
+            await self._client.nodes_manager.aclose()
+            await self._client.nodes_manager.aclose("startup_nodes")
         if self._sentinel is not None:
             await self._sentinel.aclose()
 
@@ -184,6 +186,14 @@ class RedisServer:
         # Not connected: only to find bad options now.
         client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         return client
+
+    async def _look_again(self) -> None:
+        """Learn anew which servers a cluster has, if one failed: another may have taken over.
+
+        The client does that by itself only where it is told that a slot has moved.
+        """
+        if self._lost and isinstance(self._client, RedisCluster):
+            await self._client.nodes_manager.initialize()
 
     async def _send(self, calls: Sequence[Call]) -> list[Any]:
         if isinstance(self._client, RedisCluster):

@@ -132,8 +132,6 @@ class RedisWatch:
                     async with asyncio.timeout(LOOK_PERIOD_S):
                         await self._doubt.wait()
             try:
-                if self.error:
-                    await self._server.look_again()
                 await self.examine()
             except ComportaError as error:
                 self._tell(str(error))

@@ -97,20 +97,21 @@ class RedisSentinel(RedisProcess):
         return f"redis+sentinel://127.0.0.1:{self.port}/main/0"
 
 
+def _cluster_settings() -> dict[str, str]:
+    return {
+        "cluster-enabled": "yes",
+        "cluster-node-timeout": "2000",
+        "cluster-port": str(free_port()),
+        "repl-diskless-sync-delay": "0",
+    }
+
+
 class RedisCluster:
     """Three servers that share the slots; they insist on the keys of one call being in one slot."""
 
     def __init__(self, folder: Path) -> None:
         self.nodes = [
-            RedisProcess(
-                folder / str(number),
-                {
-                    "cluster-enabled": "yes",
-                    "cluster-node-timeout": "2000",
-                    "cluster-port": str(free_port()),
-                },
-            )
-            for number in range(3)
+            RedisProcess(folder / str(number), _cluster_settings()) for number in range(3)
         ]
 
     @property
@@ -128,6 +129,30 @@ class RedisCluster:
         for node, (low, high) in zip(self.nodes, _THIRDS, strict=True):
             node.cli("CLUSTER", "ADDSLOTSRANGE", str(low), str(high))
         self._wait_until_ok()
+
+    def owner(self, key: str) -> RedisProcess:
+        """The server that has a key's slot."""
+        slot = int(self.nodes[0].cli("CLUSTER", "KEYSLOT", key))
+        thirds = zip(self.nodes, _THIRDS, strict=True)
+        return next(node for node, (low, high) in thirds if low <= slot <= high)
+
+    def replica_of(self, node: RedisProcess, folder: Path) -> RedisProcess:
+        """Start one more server, which takes over when `node` is gone."""
+        replica = RedisProcess(folder, _cluster_settings())
+        replica.start()
+        ports = str(node.port), node.settings["cluster-port"]
+        replica.cli("CLUSTER", "MEET", "127.0.0.1", *ports)
+        id_ = node.cli("CLUSTER", "MYID")
+        ends_at = time.monotonic() + START_S
+        while replica.cli("CLUSTER", "REPLICATE", id_) != "OK" or not self._all_know(replica):
+            assert time.monotonic() < ends_at
+            time.sleep(0.05)
+        return replica
+
+    def _all_know(self, replica: RedisProcess) -> bool:
+        """Those who vote have heard of it."""
+        known = f"127.0.0.1:{replica.port}@{replica.settings['cluster-port']} slave"
+        return all(known in node.cli("CLUSTER", "NODES") for node in self.nodes)
 
     def _wait_until_ok(self) -> None:
         ends_at = time.monotonic() + START_S
