@@ -49,8 +49,8 @@ class Flags:
             return
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            # Zeros where there is nothing yet: a file without its blocks could not be read on a full
-            # disk. What another process has written meanwhile stays.
+            # Zeros where there is nothing yet, with blocks of their own: else a full disk could end
+            # who reads them. What another process has written meanwhile stays.
             os.posix_fallocate(file, 0, _BYTES)
             self.states = mmap.mmap(file, _BYTES, prot=mmap.PROT_READ)
         except OSError:
