@@ -214,7 +214,11 @@ def spool(folder: Path) -> Iterator[Finding]:
         return
     with closing(flags):
         waiting = flags.waiting
-    found = _("{count} events wait for the log's server").format(count=waiting)
+    found = plural(
+        "{count} event waits for the log's server",
+        "{count} events wait for the log's server",
+        waiting,
+    ).format(count=waiting)
     todo = _("They are sent on once that server is well and the gateway runs here.")
     yield Finding(check, Level.WARN, found, todo) if waiting else ok(check, found)
 

@@ -166,5 +166,5 @@ def test_what_waits_in_the_spool_is_told_where_there_is_one(comporta: Any, tmp_p
     flags.count_spooled(3)
     ran = comporta("doctor", "--json")
     assert level_of(ran.data, "spool") == "warn"
-    assert "3 events" in next(one["found"] for one in ran.data if one["check"] == "spool")
+    assert "3 events wait" in next(one["found"] for one in ran.data if one["check"] == "spool")
     flags.close()
