@@ -33,6 +33,7 @@ from comporta.ingest.admission import Admission
 from comporta.ingest.directory import Directory
 from comporta.ingest.endpoint import WebhookEndpoint
 from comporta.ingest.rejected import RejectedRing
+from comporta.log.spool import SpooledLog
 from comporta.settings import Settings
 from comporta.state.port import WorkerRow
 from comporta.stores import Stores, Use, open_stores
@@ -43,6 +44,8 @@ from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
 from comporta.telemetry.tally import Tally
 
 QUESTION_S = 2.0
+LAG_READING_S = 0.5
+"""A scrape has two seconds for everything."""
 FLEET_COPY = "fleet.json"
 KILL_AFTER_S = 2.0
 """Beyond the time that dispatch has to drain."""
@@ -148,6 +151,9 @@ class Gateway:
         oldest = totals.oldest_open_at_ms
         growth = await self._growth()
         known: dict[MetricDef, float | None] = {
+            # A log whose server is away shall not keep back what the others know.
+            defs.LOG_LAG_ENTRIES: await _answer(self._stores.log.lag(), LAG_READING_S),
+            **self._spool_readings(),
             defs.STORED_BYTES: growth.stored_bytes if growth else None,
             defs.DISK_FREE_BYTES: growth.free_bytes if growth else None,
             defs.STORED_GROWTH_BYTES: growth.bytes_a_day if growth else None,
@@ -156,7 +162,6 @@ class Gateway:
             else None,
         }
         return {name: value for name, value in known.items() if value is not None} | {
-            defs.LOG_LAG_ENTRIES: await self._stores.log.lag(),
             defs.DELIVERIES_PENDING: totals.pending,
             defs.DELIVERIES_SCHEDULED: totals.scheduled,
             defs.DELIVERIES_DEAD: totals.dead,
@@ -164,6 +169,12 @@ class Gateway:
             defs.WORKERS: len(await self._workers()),
             defs.DESTINATIONS_DEFERRED: len(await self._deferred()),
         }
+
+    def _spool_readings(self) -> dict[MetricDef, float | None]:
+        log = self._stores.log
+        if not isinstance(log, SpooledLog):
+            return {}
+        return {defs.SPOOL_ENTRIES: log.waiting, defs.SPOOL_ACTIVE: float(log.active)}
 
 
 async def _end_with(server_pid: int) -> None:
@@ -177,10 +188,10 @@ async def _end_with(server_pid: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _answer(question: Awaitable[T]) -> T | None:
+async def _answer(question: Awaitable[T], within_s: float = QUESTION_S) -> T | None:
     """What a store says, or None if it cannot say it in time."""
     try:
-        async with asyncio.timeout(QUESTION_S):
+        async with asyncio.timeout(within_s):
             return await question
     except (StoreError, TimeoutError):
         return None

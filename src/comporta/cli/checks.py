@@ -5,6 +5,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 
@@ -16,8 +17,12 @@ from comporta.cli.screen import Word
 from comporta.domain.breaker import Breaker
 from comporta.domain.fleet import Fleet
 from comporta.domain.growth import Growth, growth_of
+from comporta.domain.partitioning import PARTITIONS_MAX
+from comporta.errors import StoreUnavailableError
 from comporta.i18n import _, plural
 from comporta.ledger.port import EventFilter, LedgerTotals
+from comporta.log.port import Log, LogHealth
+from comporta.log.spool_flags import Flags
 from comporta.telemetry.health import DAYS_LEFT_MIN, DAYS_LEFT_WARN
 
 SQLITE_MIN = (3, 51, 3)
@@ -147,7 +152,7 @@ async def stores_checks(stores: LocalStores, now_ms: int, lease_s: float) -> lis
         ok(Word("schema", _("schema")), _("current")),
         growth(growth_of(samples)),
         *space(gives_back=await stores.ledger.keeping.gives_back()),
-        log(stores.log.health().error, await stores.log.lag()),
+        *log(stores.log.health(), await _lag(stores.log)),
         open_deliveries(totals, now_ms),
         dead_letters(totals.dead),
         alive(workers),
@@ -155,6 +160,14 @@ async def stores_checks(stores: LocalStores, now_ms: int, lease_s: float) -> lis
         *breakers(fleet, await stores.state.breakers()),
         clock(now_ms / 1000, newest[0].accepted_at_ms / 1000 if newest else None),
     ]
+
+
+async def _lag(log: Log) -> int | None:
+    """None: its server is away, which the spool is for."""
+    try:
+        return await log.lag()
+    except StoreUnavailableError:
+        return None
 
 
 def breakers(fleet: Fleet, found: Mapping[str, Breaker]) -> Iterator[Finding]:
@@ -168,16 +181,46 @@ def breakers(fleet: Fleet, found: Mapping[str, Breaker]) -> Iterator[Finding]:
             yield Finding(Word("breakers", _("circuit breakers")), Level.WARN, said, todo)
 
 
-def log(error: str, lag: int) -> Finding:
-    """Whether events can be taken in, and how many wait for dispatch."""
+def log(health: LogHealth, lag: int | None) -> Iterator[Finding]:
+    """Whether events can be taken in, and how many wait for dispatch; None: that is not known."""
     check = Word("log", _("log"))
-    if error:
-        return Finding(check, Level.ERROR, error, _("Until then events are refused with 503."))
-    found = _("lag: {count}").format(count=lag)
-    if lag > LAG_WARN:
+    for warning in health.warnings:
+        yield Finding(check, Level.WARN, warning)
+    if health.error:
+        yield Finding(
+            check, Level.ERROR, health.error, _("Until then events are refused with 503.")
+        )
+    elif health.degraded:
+        yield Finding(check, Level.WARN, health.degraded, _("Events are taken in meanwhile."))
+    elif lag is None:
+        yield Finding(check, Level.WARN, _("its server does not answer"))
+    elif lag > LAG_WARN:
         todo = _("Dispatch is behind: look at slow destinations, or start more workers.")
-        return Finding(check, Level.WARN, found, todo)
-    return ok(check, found)
+        yield Finding(check, Level.WARN, _("lag: {count}").format(count=lag), todo)
+    else:
+        yield ok(check, _("lag: {count}").format(count=lag))
+
+
+def spool(folder: Path) -> Iterator[Finding]:
+    """What waits on this server for the log's server; nothing is said where there never was one."""
+    check, path = Word("spool", _("spool")), folder / "spool.flags"
+    if not path.exists():
+        return
+    flags = Flags(path, PARTITIONS_MAX)
+    try:
+        flags.open()
+    except OSError as error:
+        yield Finding(check, Level.WARN, f"{path}: {error.strerror}")
+        return
+    with closing(flags):
+        waiting = flags.waiting
+    found = plural(
+        "{count} event waits for the log's server",
+        "{count} events wait for the log's server",
+        waiting,
+    ).format(count=waiting)
+    todo = _("They are sent on once that server is well and the gateway runs here.")
+    yield Finding(check, Level.WARN, found, todo) if waiting else ok(check, found)
 
 
 def open_deliveries(totals: LedgerTotals, now_ms: int) -> Finding:

@@ -51,6 +51,8 @@ async def _examine(desk: Desk) -> AsyncIterator[Finding]:
     if not folder.is_dir():
         return
     yield checks.disk(folder)
+    for one in checks.spool(folder):
+        yield one
     try:
         async with desk.local_stores() as stores, deadline():
             found = await checks.stores_checks(stores, desk.now_ms(), desk.settings.lease_s)

@@ -49,11 +49,9 @@ class Flags:
             return
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.fstat(file).st_size < _BYTES:
-                # Two may do this at once: both write the same.
-                os.pwrite(
-                    file, bytes([SET]) * self.partitions + bytes(_BYTES)[self.partitions :], 0
-                )
+            # Zeros where there is nothing yet, with blocks of their own: else a full disk could end
+            # who reads them. What another process has written meanwhile stays.
+            os.posix_fallocate(file, 0, _BYTES)
             self.states = mmap.mmap(file, _BYTES, prot=mmap.PROT_READ)
         except OSError:
             os.close(file)

@@ -205,6 +205,7 @@ def _stoppers(inputs: HealthInputs, _: Translate) -> list[str]:
 
 def _worries(inputs: HealthInputs, _: Translate) -> list[str]:
     worries = [reason for reason in _stoppers(inputs, _) if reason != inputs.log.error]
+    worries += [one for one in (inputs.log.degraded, *inputs.log.warnings) if one]
     if inputs.totals is None:
         worries.append(_("The ledger does not answer; events are accepted and wait in the log."))
     if inputs.lag is not None and inputs.lag > LAG_DEGRADED:

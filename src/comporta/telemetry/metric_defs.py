@@ -107,6 +107,12 @@ LOG_COMMIT_SECONDS = MetricDef(
     "Duration of one durable write of the log.",
     buckets=FAST_S,
 )
+SPOOL_EVENTS = MetricDef(
+    "comporta_spool_events_total",
+    Kind.COUNTER,
+    "Events that went into the spool (spooled), and out of it to the log's server (drained).",
+    ("outcome",),
+)
 EVENTS_RECORDED = MetricDef(
     "comporta_events_recorded_total",
     Kind.COUNTER,
@@ -157,6 +163,16 @@ PARTITIONS_OWNED = MetricDef(
 LOG_LAG_ENTRIES = MetricDef(
     "comporta_log_lag_entries", Kind.READING, "Events in the log that the ledger does not have yet."
 )
+SPOOL_ENTRIES = MetricDef(
+    "comporta_spool_entries",
+    Kind.READING,
+    "Events in this server's spool that the log's server does not have yet.",
+)
+SPOOL_ACTIVE = MetricDef(
+    "comporta_spool_active",
+    Kind.READING,
+    "1 while events go to this server's spool, 0 while they go to the log's server.",
+)
 DELIVERIES_PENDING = MetricDef(
     "comporta_deliveries_pending", Kind.READING, "Deliveries never tried, or queued in their lane."
 )
@@ -204,6 +220,7 @@ METRICS: tuple[MetricDef, ...] = (
     LOG_COMMITS,
     LOG_COMMIT_ENTRIES,
     LOG_COMMIT_SECONDS,
+    SPOOL_EVENTS,
     EVENTS_RECORDED,
     EVENTS_DUPLICATE,
     DELIVERIES,
@@ -213,6 +230,8 @@ METRICS: tuple[MetricDef, ...] = (
     HANDLER_BLOCKS,
     PARTITIONS_OWNED,
     LOG_LAG_ENTRIES,
+    SPOOL_ENTRIES,
+    SPOOL_ACTIVE,
     DELIVERIES_PENDING,
     DELIVERIES_SCHEDULED,
     DELIVERIES_DEAD,

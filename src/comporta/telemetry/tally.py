@@ -118,6 +118,7 @@ class Tally:
         self.log_commits = Count(defs.LOG_COMMITS)
         self.log_commit_entries = Spread(defs.LOG_COMMIT_ENTRIES)
         self.log_commit_seconds = Spread(defs.LOG_COMMIT_SECONDS)
+        self.spool_events = Count(defs.SPOOL_EVENTS)
         self.events_recorded = Count(defs.EVENTS_RECORDED)
         self.events_duplicate = Count(defs.EVENTS_DUPLICATE)
         self.deliveries = Count(defs.DELIVERIES)

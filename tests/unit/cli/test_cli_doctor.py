@@ -12,6 +12,8 @@ from comporta.domain.breaker import CLOSED, tripped
 from comporta.domain.growth import Sample
 from comporta.errors import SchemaTooNewError
 from comporta.ledger.port import LedgerTotals
+from comporta.log.port import LogHealth
+from comporta.log.spool_flags import Flags
 from comporta.state.port import WorkerRow
 
 HOUR_MS = 3_600_000
@@ -107,8 +109,12 @@ def test_a_paused_destination_is_named_with_the_way_back(comporta: Any, stores: 
 @pytest.mark.parametrize(
     ("finding", "level"),
     [
-        (lambda: checks.log("", checks.LAG_WARN), "ok"),
-        (lambda: checks.log("", checks.LAG_WARN + 1), "warn"),
+        (lambda: next(checks.log(LogHealth("redis"), checks.LAG_WARN)), "ok"),
+        (lambda: next(checks.log(LogHealth("redis"), checks.LAG_WARN + 1)), "warn"),
+        (lambda: next(checks.log(LogHealth("redis"), None)), "warn"),
+        (lambda: next(checks.log(LogHealth("redis", degraded="Since …"), 0)), "warn"),
+        (lambda: next(checks.log(LogHealth("redis", warnings=("appendfsync …",)), 0)), "warn"),
+        (lambda: next(checks.log(LogHealth("redis", "The spool is full."), 0)), "error"),
         (lambda: checks.open_deliveries(LedgerTotals(1, 0, 0, 0), HOUR_MS), "ok"),
         (lambda: checks.open_deliveries(LedgerTotals(1, 0, 0, 0), HOUR_MS + 1), "warn"),
         (lambda: checks.clock(0, None), "error"),
@@ -150,3 +156,15 @@ def test_before_an_hour_has_passed_the_growth_is_not_known(comporta: Any, stores
 def test_a_ledger_that_cannot_shrink_is_told(comporta: Any, stores: Any) -> None:
     stores.ledger.keeping.shrinks = False
     assert level_of(comporta("doctor", "--json").data, "space") == "warn"
+
+
+def test_what_waits_in_the_spool_is_told_where_there_is_one(comporta: Any, tmp_path: Path) -> None:
+    assert "spool" not in {one["check"] for one in comporta("doctor", "--json").data}
+    flags = Flags(tmp_path / "spool.flags", 16)
+    flags.open()
+    assert level_of(comporta("doctor", "--json").data, "spool") == "ok"
+    flags.count_spooled(3)
+    ran = comporta("doctor", "--json")
+    assert level_of(ran.data, "spool") == "warn"
+    assert "3 events wait" in next(one["found"] for one in ran.data if one["check"] == "spool")
+    flags.close()

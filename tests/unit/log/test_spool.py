@@ -7,6 +7,7 @@ import pytest
 from tests.support.fallible import FallibleLog, Fault, fail, mend
 
 from comporta.domain.event import Record
+from comporta.embedded.gate import gate_of
 from comporta.errors import StoreUnavailableError
 from comporta.log import spool as spool_module
 from comporta.log.port import Log
@@ -377,5 +378,47 @@ def test_who_drains_is_followed_by_another_one(server: Server) -> None:
             await cleared(second)
             assert time.monotonic() - began < 3
             assert len(await arrived(second, 1)) == 1
+
+    asyncio.run(run())
+
+
+def test_an_event_that_was_on_its_way_into_the_spool_when_its_flag_was_cleared_keeps_its_place(
+    server: Server,
+) -> None:
+    sent = [numbered(n, 1) for n in range(9)]
+
+    async def run() -> list[Record]:
+        log = server.log(drains=False)
+        async with opened(log):
+            server.file.flags.trip(0)
+            with gate_of(server.folder / "spool.db").turn():
+                late = [log.append(one) for one in sent[:3]]
+                server.file.flags.clear(1)
+                behind = [log.append(one) for one in sent[3:6]]
+            await asyncio.gather(*late, *behind)
+            for one in sent[6:]:
+                await log.append(one)
+            assert log.waiting == 0
+            return await arrived(log, len(sent))
+
+    assert [one.body for one in asyncio.run(run())] == [one.body for one in sent]
+
+
+def test_a_flag_that_gets_lost_while_it_is_set_costs_a_second_try_and_no_order(
+    server: Server,
+) -> None:
+    async def run() -> None:
+        log = server.log(drains=False)
+        async with opened(log):
+            for partition in range(PARTITIONS):
+                server.file.flags.clear(partition)
+            server.fail(Fault.DOWN)
+            with gate_of(server.folder / "spool.db").turn():
+                first = log.append(numbered(1))
+                assert log.active
+                server.file.flags.clear(1)  # whoever drains read the flag just before it was set
+            await first
+            assert server.file.flags.states[1]
+            assert log.waiting == 1
 
     asyncio.run(run())

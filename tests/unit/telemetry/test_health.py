@@ -52,6 +52,18 @@ def test_a_log_that_cannot_store_is_down_and_not_ready() -> None:
     assert health.readiness(inputs) == health.Readiness(ready=False, reasons=("The disk is full.",))
 
 
+def test_a_log_that_spools_is_degraded_and_ready() -> None:
+    inputs = changed(log=LogHealth("redis", degraded="Since noon events go to the spool."))
+    assert health.report(inputs).status == "degraded"
+    assert health.report(inputs).problems == ("Since noon events go to the spool.",)
+    assert health.readiness(inputs).ready
+
+
+def test_a_setting_that_endangers_events_is_told() -> None:
+    inputs = changed(log=LogHealth("redis", warnings=("appendfsync is everysec.",)))
+    assert health.report(inputs).problems == ("appendfsync is everysec.",)
+
+
 @pytest.mark.parametrize("changes", [{"draining": True}, {"pending_bytes": 1024}])
 def test_a_gateway_that_wants_no_more_events_is_not_ready(changes: dict[str, Any]) -> None:
     assert not health.readiness(changed(**changes)).ready
