@@ -112,11 +112,13 @@ class Consumer:
         """
         self._left = True
         self.frames.clear()
-        self._task.cancel()
+        self._wake.set()
+        if self._channel is None:
+            self._task.cancel()  # else it ends by itself: an answer that is under way is waited for
         return self._task
 
     async def _run(self) -> None:
-        while True:
+        while not self._left:
             try:
                 await self._consume(await self._link.connected())
             except StoreError as error:
@@ -125,7 +127,8 @@ class Consumer:
                 _log.exception("rabbitmq.consumer_failed", queue=self._queue)
                 self.failure = unavailable(self._link.where, type(error).__name__)
             self._forget()
-            await asyncio.sleep(RETRY_S)
+            if not self._left:
+                await asyncio.sleep(RETRY_S)
 
     def _forget(self) -> None:
         """What was delivered on a channel that is gone comes again, with other offsets."""
@@ -136,7 +139,9 @@ class Consumer:
 
     async def _consume(self, connection: Connection) -> None:
         async with asking(self._link.where, ANSWER_S):
-            channel = await connection.channel(publisher_confirms=False)
+            # With a buffer that can be full, what comes for a channel that has just been closed
+            # would hold up the whole connection. The window bounds it.
+            channel = await connection.channel(publisher_confirms=False, frame_buffer_size=0)
         self._channel, self._ended = channel, False
         channel.on_consumer_cancel_callbacks.add(lambda _frame: self._end())
         channel.closing.add_done_callback(lambda _closed: self._end())
@@ -145,11 +150,12 @@ class Consumer:
                 await channel.basic_qos(prefetch_count=WINDOW)
                 await channel.basic_consume(self._queue, self._delivered)
             self.failure = None
-            while not self._ended:
+            while not self._ended and not self._left:
                 self._wake.clear()
                 await self._settle(channel)
                 await self._wake.wait()
-            raise unavailable(self._link.where, _("a queue's consumer ended"))
+            if not self._left:
+                raise unavailable(self._link.where, _("a queue's consumer ended"))
         finally:
             with suppress(StoreError):
                 async with asking(self._link.where, ANSWER_S):
@@ -165,7 +171,8 @@ class Consumer:
         It does not come while another process still holds the queue; that is not waited for.
         """
         for _look in range(LOOKS_MAX):
-            if not await self._ready(channel) or len(self.frames) >= WINDOW:
+            full = len(self.frames) >= WINDOW
+            if full or self._left or self._ended or not await self._ready(channel):
                 break
             await asyncio.sleep(LOOK_S)
         # What was sent to us before that answer is here before the next one.

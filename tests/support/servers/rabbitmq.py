@@ -47,8 +47,9 @@ class RabbitServer:
         self._node = Program(
             [str(BIN / "rabbitmq-server")], folder, self._answers, self._environment
         )
+        epmd = required("epmd", "erlang-base")
         self._epmd = Program(
-            [required("epmd", "erlang-base"), "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+            [epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"],
             folder / "epmd",
             lambda: _connects(self._epmd_port),
         )
