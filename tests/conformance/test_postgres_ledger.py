@@ -1,4 +1,4 @@
-"""The PostgreSQL ledger keeps the promises of every ledger, with PgBouncer in between or without."""
+"""The PostgreSQL ledger keeps the promises of every ledger, behind PgBouncer, too."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
