@@ -19,6 +19,7 @@ import pytest
 from tests.support.gateway import Gateway, free_port, wait_for
 from tests.support.load import INSTANCES, WHSEC, Judge, Load, chatwoots
 from tests.support.proxy import Proxy
+from tests.support.servers.kafka import Kafka
 from tests.support.servers.postgresql import Postgresql
 from tests.support.servers.rabbitmq import RabbitServer
 from tests.support.servers.redis import RedisProcess
@@ -60,7 +61,7 @@ class Server(Protocol):
     """A server that faults are done to."""
 
     def kill(self) -> None: ...
-    def start(self) -> None: ...
+    def restart(self) -> None: ...
     def freeze(self) -> None: ...
     def thaw(self) -> None: ...
 
@@ -80,7 +81,7 @@ def kill_broker(scene: Scene) -> None:
     """Killed with its data kept, away for a while, started again."""
     scene.broker.kill()
     answered_meanwhile(scene, DOWN_S)
-    scene.broker.start()
+    scene.broker.restart()
 
 
 def freeze_broker(scene: Scene) -> None:
@@ -117,13 +118,13 @@ def kill_worker(scene: Scene) -> None:
 def restart_ledger(scene: Scene) -> None:
     scene.ledger.kill()
     time.sleep(DOWN_S)
-    scene.ledger.start()
+    scene.ledger.restart()
 
 
 def restart_state(scene: Scene) -> None:
     scene.state.kill()
     time.sleep(1)
-    scene.state.start()
+    scene.state.restart()
 
 
 FAULTS: tuple[Callable[[Scene], None], ...] = (
@@ -160,6 +161,10 @@ def servers(engine: str, folder: Path) -> Iterator[tuple[Server, Proxy | None, s
     """The log's server, a proxy before it and its URL; the state's server and its URL."""
     with ExitStack() as stack:
         state = stack.enter_context(RedisProcess(folder / "state"))
+        if engine == "kafka":
+            kafka = stack.enter_context(Kafka(folder / engine))
+            yield kafka, None, f"{kafka.url}/comporta", state, state.url
+            return
         broker = stack.enter_context(BROKERS[engine](folder / engine))
         proxy = stack.enter_context(Proxy(broker.port))
         url = broker.url.replace(f":{broker.port}", f":{proxy.port}")
@@ -167,7 +172,7 @@ def servers(engine: str, folder: Path) -> Iterator[tuple[Server, Proxy | None, s
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("engine", BROKERS)
+@pytest.mark.parametrize("engine", [*BROKERS, "kafka"])
 def test_whatever_happens_to_the_servers_what_was_acknowledged_arrives_whole_and_in_order(
     engine: str, tmp_path: Path
 ) -> None:

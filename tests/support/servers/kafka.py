@@ -207,6 +207,11 @@ class Kafka:
         for node in self._chosen(numbers):
             node.program.kill()
 
+    def restart(self) -> None:
+        """Killed, and started again with its data."""
+        self.kill()
+        self.start()
+
     def freeze(self, *numbers: int) -> None:
         """Stop brokers where they stand; connections stay open."""
         for node in self._chosen(numbers):
