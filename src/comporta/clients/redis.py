@@ -16,8 +16,8 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from comporta.clients.redis_url import Address, parse_address
@@ -176,9 +176,8 @@ class RedisServer:
                     for name, value in options.items()
                     if name.startswith(("socket_", "ssl"))
                 }
-                self._sentinel = Sentinel(  # type: ignore[no-untyped-call]  (the client's)
-                    address.hosts, sentinel_kwargs={**theirs, **address.sentinel_options}
-                )
+                theirs |= address.sentinel_options
+                self._sentinel = Sentinel(address.hosts, sentinel_kwargs=theirs)  # type: ignore[no-untyped-call]
                 client: Redis = self._sentinel.master_for(address.service, **options)
             case "plain":
                 ((host, port),) = address.hosts
@@ -212,16 +211,15 @@ class RedisServer:
                     raise answer
 
     async def _everywhere(self, *words: Word) -> list[tuple[str, Any]]:
-        if not isinstance(self._client, RedisCluster):
-            return [(self.address.where, await _answer(self._client.execute_command(*words)))]
-        await self._client.initialize()
-        return [
-            (
-                f"{node.host}:{node.port}",
-                await _answer(self._client.execute_command(*words, target_nodes=[node])),
-            )
-            for node in self._client.get_primaries()
-        ]
+        client: Any = self._client
+        if not isinstance(client, RedisCluster):
+            return [(self.address.where, await _answer(client.execute_command(*words)))]
+        await client.initialize()
+        found = []
+        for node in client.get_primaries():
+            answer = await _answer(client.execute_command(*words, target_nodes=node))
+            found.append((f"{node.host}:{node.port}", answer))
+        return found
 
 
 async def _answer(asked: Awaitable[Any]) -> Any:

@@ -22,50 +22,30 @@ from typing import TypeVar
 
 import msgspec
 
-from comporta.clients.redis import Call, RedisServer, Script
+from comporta.clients.redis import Call, RedisServer
 from comporta.clients.redis_checks import facts_of, judge_state
 from comporta.domain.breaker import CLOSED, Breaker, BreakerState, probed, probing, tripped
 from comporta.domain.rate import Grant, Rate, grant
 from comporta.errors import ConfigError, StoreUnavailableError
-from comporta.i18n import _
 from comporta.state.port import Lease, Rejected, WorkerRow
+from comporta.state.redis_documents import CHANGE, KEEP_MS, change
+from comporta.state.redis_leases import (
+    Leases,
+    decode_leases,
+    encode_leases,
+    given_back,
+    held_by,
+    renewed,
+    won,
+)
 
-KEEP_MS = 7 * 86_400_000
 FORGOTTEN_AFTER_LEASES = 20
 FAR_AHEAD_MS = 5_000
-TRIES_MAX = 200
-"""Whoever comes too late for a change finds that another one was made: it ends for somebody."""
-_CHANGE = Script("""#!lua
--- Keys: a hash. Arguments: field, what was read there ("": nothing), what shall be there ("":
--- nothing), milliseconds to keep it. What is there now, if it is not what was read.
-local now = redis.call('HGET', KEYS[1], ARGV[1]) or ''
-if now ~= ARGV[2] then return {now} end
-if ARGV[3] == '' then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-else
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
-end
-return {}
-""")
 T = TypeVar("T")
 _encode = msgspec.json.encode
 _decode_breaker = msgspec.json.Decoder(Breaker).decode
 _decode_worker = msgspec.json.Decoder(WorkerRow).decode
 _decode_rejected = msgspec.json.Decoder(Rejected).decode
-
-
-class _Held(msgspec.Struct, frozen=True, array_like=True):
-    """Who has, or last had, a partition."""
-
-    worker_id: str
-    token: int
-    until_ms: int
-    """0: given back."""
-
-
-_Leases = dict[int, _Held]
-_decode_leases = msgspec.json.Decoder(_Leases).decode
 
 
 class RedisState:
@@ -81,7 +61,7 @@ class RedisState:
     engine = "redis"
 
     def __init__(self, url: str) -> None:
-        self._server = RedisServer(url, [_CHANGE])
+        self._server = RedisServer(url, [CHANGE])
         prefix = self._server.address.prefix
         self._leases, self._workers, self._breakers, self._rejected = (
             f"{prefix}:{{state}}:{name}" for name in ("leases", "workers", "breakers", "rejected")
@@ -128,16 +108,7 @@ class RedisState:
             ("PEXPIRE", self._workers, KEEP_MS),
         )
 
-        def renew(leases: _Leases) -> _Leases:
-            until_ms = now_ms + lease_ms
-            return {
-                p: msgspec.structs.replace(held, until_ms=until_ms)
-                if held.worker_id == worker.id and held.until_ms >= now_ms
-                else held
-                for p, held in leases.items()
-            }
-
-        await self._change_leases(renew)
+        await self._change_leases(lambda known: renewed(known, worker.id, now_ms, lease_ms))
         rows = await self._all_workers()
         known = range(now_ms - FORGOTTEN_AFTER_LEASES * lease_ms, now_ms + lease_ms + 1)
         buried = [row.id for row in rows if row.beat_at_ms not in known]
@@ -156,36 +127,27 @@ class RedisState:
     ) -> list[Lease]:
         """See the port."""
         lease_ms = int(lease_s * 1000)
-        # One that runs longer than a lease can was given before the clock was set back.
-        taken = range(now_ms, now_ms + 2 * lease_ms)
 
-        def win(leases: _Leases) -> _Leases:
-            free = [p for p in partitions if p not in leases or leases[p].until_ms not in taken]
-            last = {p: leases[p].token if p in leases else 0 for p in free[:wanted]}
-            return leases | {
-                p: _Held(worker_id, max(token + 1, now_ms, above + 1), now_ms + lease_ms)
-                for p, token in last.items()
-            }
+        def step(document: bytes) -> tuple[bytes, Leases]:
+            known = decode_leases(document)
+            mine = won(known, worker_id, partitions, wanted, lease_ms, now_ms, above)
+            return (encode_leases(known | mine) if mine else document), mine
 
-        before, after = await self._change_leases(win)
-        return [Lease(p, held.token) for p, held in after.items() if held != before.get(p)]
+        mine = await change(self._server, self._leases, "all", step)
+        return [Lease(p, held.token) for p, held in mine.items()]
 
     async def held(self, worker_id: str, now_ms: int) -> list[Lease]:
         """See the port."""
-        leases = _read_leases(await self._server.one("HGET", self._leases, "all"))
-        return [
-            Lease(p, held.token)
-            for p, held in sorted(leases.items())
-            if held.worker_id == worker_id and held.until_ms >= now_ms
-        ]
+        leases = decode_leases(await self._server.one("HGET", self._leases, "all"))
+        return held_by(leases, worker_id, now_ms)
 
     async def release(self, worker_id: str, partitions: Sequence[int]) -> None:
         """See the port."""
-        await self._give_back(worker_id, set(partitions))
+        await self._change_leases(lambda known: given_back(known, worker_id, partitions))
 
     async def leave(self, worker_id: str) -> None:
         """See the port."""
-        await self._give_back(worker_id, None)
+        await self._change_leases(lambda known: given_back(known, worker_id, known.keys()))
         await self._tell(("HDEL", self._workers, worker_id))
 
     async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
@@ -196,26 +158,13 @@ class RedisState:
         rows = await self._server.one("HGETALL", self._workers)
         return [_decode_worker(row) for row in rows.values()]
 
-    async def _give_back(self, worker_id: str, partitions: set[int] | None) -> None:
-        """Some, or None: all."""
+    async def _change_leases(self, step: Callable[[Leases], Leases]) -> None:
+        def on_document(document: bytes) -> tuple[bytes, None]:
+            known = decode_leases(document)
+            new = step(known)
+            return (document if new == known else encode_leases(new)), None
 
-        def give(leases: _Leases) -> _Leases:
-            return {
-                p: msgspec.structs.replace(held, until_ms=0)
-                if held.worker_id == worker_id and (partitions is None or p in partitions)
-                else held
-                for p, held in leases.items()
-            }
-
-        await self._change_leases(give)
-
-    async def _change_leases(self, change: Callable[[_Leases], _Leases]) -> tuple[_Leases, _Leases]:
-        def step(document: bytes) -> tuple[bytes, tuple[_Leases, _Leases]]:
-            before = _read_leases(document)
-            after = change(before)
-            return (document if after == before else _encode(after)), (before, after)
-
-        return await self._change(self._leases, "all", step)
+        await change(self._server, self._leases, "all", on_document)
 
     # Breakers and rates
 
@@ -257,18 +206,18 @@ class RedisState:
         return (await self._turn(destination_id, report))[0]
 
     async def _turn(
-        self, destination_id: str, change: Callable[[Breaker], tuple[Breaker, T]]
+        self, destination_id: str, turn: Callable[[Breaker], tuple[Breaker, T]]
     ) -> tuple[Breaker, T]:
         """Read a breaker, change it, keep it."""
 
         def step(document: bytes) -> tuple[bytes, tuple[Breaker, T]]:
             old = _decode_breaker(document) if document else CLOSED
-            new, answer = change(old)
+            new, answer = turn(old)
             if new.state is BreakerState.CLOSED:
                 return b"", (new, answer)
             return (document if new == old else _encode(new)), (new, answer)
 
-        return await self._change(self._breakers, destination_id, step)
+        return await change(self._server, self._breakers, destination_id, step)
 
     async def take(self, destination_id: str, rate: Rate, wanted: int, now_ms: int) -> Grant:
         """See the port."""
@@ -283,7 +232,7 @@ class RedisState:
                 return repr(given.tat_ms).encode(), given
             return document, given
 
-        return await self._change(f"{self._rates}:{{{destination_id}}}", "tat_ms", step)
+        return await change(self._server, f"{self._rates}:{{{destination_id}}}", "tat_ms", step)
 
     # Refused requests
 
@@ -319,25 +268,6 @@ class RedisState:
         for answer in await self._server.many(calls):
             if isinstance(answer, StoreUnavailableError):
                 raise answer
-
-    async def _change(self, key: str, field: str, step: Callable[[bytes], tuple[bytes, T]]) -> T:
-        """Read a document (empty: none), change it, and keep it unless somebody was faster."""
-        document: bytes = await self._server.one("HGET", key, field) or b""
-        for _attempt in range(TRIES_MAX):
-            changed, answer = step(document)
-            if changed == document:
-                return answer
-            found = await self._server.one(*_CHANGE.call([key], field, document, changed, KEEP_MS))
-            if not found:
-                return answer
-            document = found[0]
-        raise StoreUnavailableError(
-            _("Too many workers change {key} in Redis at once. It is tried again.").format(key=key)
-        )
-
-
-def _read_leases(document: bytes | None) -> _Leases:
-    return _decode_leases(document) if document else {}
 
 
 def _alive(rows: Sequence[WorkerRow], now_ms: int, lease_ms: int) -> list[WorkerRow]:

@@ -1,6 +1,7 @@
 """Redis URLs, taken apart without a server."""
 
 import pytest
+from redis.asyncio import Redis
 
 from comporta.clients.redis import RedisServer
 from comporta.clients.redis_url import parse_address
@@ -76,6 +77,7 @@ def test_an_address_does_not_show_its_password() -> None:
 
 def test_nothing_is_sent_twice_whatever_the_url_says() -> None:
     server = RedisServer("redis://a?retry_on_timeout=1&decode_responses=1&protocol=3")
+    assert isinstance(server._client, Redis)
     options = server._client.connection_pool.connection_kwargs
     assert options["retry"].get_retries() == 0
     assert options["decode_responses"] is False
