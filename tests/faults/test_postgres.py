@@ -11,10 +11,12 @@ import pytest
 from tests.support.cutting_proxy import cutting
 from tests.support.servers.postgresql import Postgresql
 
+from comporta.clients.postgresql import Connection
 from comporta.domain.delivery import Delivery
 from comporta.errors import StoreUnavailableError
 from comporta.ledger.port import DeliveryFilter, EventFilter
 from comporta.ledger.postgres import PostgresLedger
+from comporta.ledger.postgres_dispatch import places_of
 from comporta.testing.conformance.children import running
 from comporta.testing.conformance.ledger_stage import (
     DELIVERED,
@@ -118,20 +120,21 @@ def test_a_server_that_is_killed_under_load_loses_nothing_and_nothing_is_recorde
     asyncio.run(run())
 
 
-def test_a_batch_whose_commit_broke_off_is_told_of_when_it_is_asked_for_again(
-    server: Postgresql,
+@pytest.mark.parametrize("reaches", [True, False], ids=["stored", "not stored"])
+def test_what_was_in_a_commit_that_broke_off_is_told_of_once_when_it_is_asked_for_again(
+    server: Postgresql, reaches: bool
 ) -> None:
     async def run() -> None:
         async with cutting(server.port) as proxy:
-            url = server.url("cut").replace(str(server.port), str(proxy.port))
+            url = server.url(f"cut{reaches:d}").replace(str(server.port), str(proxy.port))
             async with opened(url) as ledger:
                 dispatch = Dispatch(ledger)
                 await ledger.claim(0, TOKEN)
                 await dispatch.record(range(1, 4))
-                proxy.arm()
+                proxy.arm(reaches=reaches)
                 await dispatch.record(range(4, 7))
                 assert (proxy.cuts, dispatch.refused) == (1, 1)
-                proxy.arm()
+                proxy.arm(reaches=reaches)
                 await dispatch.settle(dispatch.deliveries)
                 assert (proxy.cuts, dispatch.refused) == (2, 2)
                 await check(ledger, dispatch, 6)
@@ -201,3 +204,28 @@ def test_of_two_processes_that_record_at_once_only_the_later_owner_gets_through(
     numbers = [int(word) for words in told for word in words]
     assert sorted(numbers) == list(range(1, events + 1))
     assert all(told)  # both had their turns
+
+
+def test_what_a_process_holds_that_stands_still_in_a_transaction_is_free_in_time(
+    server: Postgresql,
+) -> None:
+    async def stand_still(connection: Connection) -> None:
+        await places_of(connection, "places_to_move", TOKENS)
+        held.set()
+        await asyncio.Event().wait()
+
+    held = asyncio.Event()
+
+    async def run() -> None:
+        url = server.url("held")
+        async with opened(url) as mine, opened(url) as other:
+            await mine.claim(0, TOKEN)
+            standing = asyncio.create_task(mine._database.work.run(stand_still))
+            await held.wait()
+            async with asyncio.timeout(10):
+                await other.claim(0, TOKEN + 1)
+            assert (await mine.record(TOKENS, [new_event(1)], NOW_MS)).fenced == {0}
+            standing.cancel()
+            await asyncio.wait([standing])
+
+    asyncio.run(run())

@@ -1,7 +1,7 @@
 """A way to PostgreSQL that breaks in the worst moment: it has committed, and nobody hears of it.
 
-It passes bytes on until it is armed. Then the next COMMIT reaches the server, and its answer is
-thrown away with the connection.
+It passes bytes on until it is armed. Then the next COMMIT reaches the server or does not, and its
+answer is thrown away with the connection.
 """
 
 import asyncio
@@ -21,10 +21,11 @@ class CuttingProxy:
         self.cuts = 0
         self._server_port = port
         self._armed = False
+        self._reaches = True
 
-    def arm(self) -> None:
-        """The next commit breaks off, and only that one."""
-        self._armed = True
+    def arm(self, *, reaches: bool = True) -> None:
+        """The next commit breaks off, and only that one: after it was done, or before."""
+        self._armed, self._reaches = True, reaches
 
     async def carry(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         """One connection, until an end of it is closed."""
@@ -37,6 +38,10 @@ class CuttingProxy:
                     if self._armed and data.endswith(_COMMIT):
                         self._armed = False
                         silent.set()
+                        if not self._reaches:
+                            self.cuts += 1
+                            back.close()
+                            break
                     writer.write(data)
                 writer.close()
         finally:

@@ -23,6 +23,8 @@ CONNECT_S = 3.0
 ACQUIRE_S = 5.0
 """To wait for a connection of the pool, a new one included."""
 IDLE_S = 60.0
+IDLE_IN_TRANSACTION_S = 5.0
+"""Of a process that stands still, or whose machine is gone: what it holds is free then."""
 TRIES = 3
 """Of a transaction that another one got into the way of."""
 SCHEMA = "comporta"
@@ -114,6 +116,7 @@ class Pool:
         self._settings: dict[str, str | int] = {
             "search_path": address.schema,
             "statement_timeout": int(statement_s * 1000),
+            "idle_in_transaction_session_timeout": int(IDLE_IN_TRANSACTION_S * 1000),
             "jit": "off",
             **settings,
         }

@@ -4,7 +4,7 @@ A partition whose token is not the caller's is passed over and named in the answ
 has it. The rows of `partitions` are locked as weakly as that allows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +12,8 @@ import msgspec
 from comporta.clients.postgresql import Connection
 from comporta.domain.classes import EventClass
 from comporta.domain.delivery import Delivery, Outcome
+from comporta.domain.ids import EPOCH_MS, first_at
+from comporta.domain.partitioning import BULK
 from comporta.errors import FencedError
 from comporta.i18n import _
 from comporta.ledger.port import Claim, LaneKey, OpenLane
@@ -20,6 +22,8 @@ from comporta.ledger.recording import Place
 from comporta.ledger.sql import blocks
 
 SQL = blocks("postgres")
+_ID_HOUR = first_at(EPOCH_MS + 3_600_000)
+"""Of ids, which begin with the time."""
 
 
 async def claim(connection: Connection, partition: int, token: int, log: str) -> Claim:
@@ -45,8 +49,6 @@ class Places(NamedTuple):
     mine: dict[int, Place]
     fenced: frozenset[int]
     """Those that have another owner."""
-    number: str
-    """The transaction's."""
 
 
 async def places_of(connection: Connection, statement: str, tokens: Mapping[int, int]) -> Places:
@@ -54,12 +56,12 @@ async def places_of(connection: Connection, statement: str, tokens: Mapping[int,
 
     Args:
         connection: in a transaction.
-        statement: `places_to_move` or `places_to_keep`.
+        statement: `places_to_move`, `places_to_keep` or `places_alone`.
         tokens: partition → fencing token of who asks.
     """
     rows = await connection.fetch(SQL[statement], list(tokens))
-    mine = {p: Place(*place) for _number, p, *place in rows if place[0] == tokens[p]}
-    return Places(mine, frozenset(tokens.keys() - mine.keys()), rows[0][0] if rows else "")
+    mine = {p: Place(*place) for p, *place in rows if place[0] == tokens[p]}
+    return Places(mine, frozenset(tokens.keys() - mine.keys()))
 
 
 async def settle(connection: Connection, outcomes: Sequence[Outcome], now_ms: int) -> None:
@@ -98,8 +100,19 @@ async def refill(
     """See the port."""
     rows = [(key.partition, key.destination_id, key.lane, after) for key, after in lanes.items()]
     after_all = min(lanes.values(), default=0)
-    values = (*columns(rows, 4), each_max, bytes_max, after_all)
+    values = (*columns(rows, 4), each_max, bytes_max, after_all, _events_after(lanes, after_all))
     return [_delivery(row) for row in await connection.fetch(SQL["refill"], *values)]
+
+
+def _events_after(lanes: Iterable[LaneKey], deliveries_after: int) -> int:
+    """A lower bound of the events' ids: it keeps older days out of the plan.
+
+    A delivery is made with its event, unless somebody put it back or repeated it; then it is in a
+    bulk lane.
+    """
+    if any(lane.lane & BULK for lane in lanes):
+        return 0
+    return max(0, deliveries_after - _ID_HOUR)
 
 
 _decode_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode

@@ -6,16 +6,15 @@ noticing writes nothing, and no entry is taken twice.
 
 from collections.abc import Mapping, Sequence
 from itertools import starmap
-from typing import Any, NamedTuple
+from typing import Any
 
 from comporta.clients.postgresql import Connection, Pool
 from comporta.clients.postgresql_words import UnsureError
-from comporta.domain.delivery import Delivery
 from comporta.domain.ids import first_at
-from comporta.ledger.port import NewEvent, Recorded, Superseded
+from comporta.ledger.port import NewEvent, Recorded
 from comporta.ledger.postgres_days import Days, day_of, days_around
 from comporta.ledger.postgres_dispatch import places_of
-from comporta.ledger.postgres_fate import was_committed
+from comporta.ledger.postgres_owed import Owed, Written
 from comporta.ledger.postgres_rows import bounds, columns
 from comporta.ledger.recording import KEYS_AN_EVENT, Batch, Rows, Seat, split
 from comporta.ledger.repeats import KEYS_MAX, KnownKeys
@@ -24,22 +23,6 @@ from comporta.ledger.sql import blocks
 SQL = blocks("postgres")
 KEYS_A_STEP = 5_000
 """Events whose keys are read at a time: the event loop has other work, too."""
-
-
-class _Written(NamedTuple):
-    """What a transaction that may have been committed was about."""
-
-    number: str
-    tokens: Mapping[int, int]
-    recorded: Recorded
-
-
-class _Owed(NamedTuple):
-    """What is stored, and nobody was told of, of one partition."""
-
-    token: int
-    deliveries: list[Delivery]
-    superseded: list[Superseded]
 
 
 class Recorder:
@@ -55,23 +38,21 @@ class Recorder:
     def __init__(self, pool: Pool, days: Days, window_s: float, keys_max: int = KEYS_MAX) -> None:
         self._pool, self._days, self._keys_max = pool, days, keys_max
         self._known = KnownKeys(window_s, keys_max)
-        self._unsure: _Written | None = None
-        self._owed: dict[int, _Owed] = {}
+        self._owed = Owed()
 
     async def record(
         self, tokens: Mapping[int, int], events: Sequence[NewEvent], now_ms: int
     ) -> Recorded:
         """See the port."""
-        await self._learn_fate()
         self._known.turn(now_ms)
         await self._meet(tokens, now_ms)
         try:
             written = await self._days.run(self._pool, self._record, tokens, events, now_ms)
         except UnsureError as error:
-            if isinstance(error.result, _Written):
-                self._unsure = error.result
+            if isinstance(error.result, Written):
+                self._owed.note(error.result)
             raise
-        return self._with_owed(tokens, written.recorded)
+        return self._owed.told(tokens, written.recorded)
 
     async def _record(
         self,
@@ -79,8 +60,9 @@ class Recorder:
         tokens: Mapping[int, int],
         events: Sequence[NewEvent],
         now_ms: int,
-    ) -> _Written:
+    ) -> Written:
         places = await places_of(connection, "places_to_move", tokens)
+        self._owed.look(tokens, places.mine)
         self._known.let_in({p: tokens[p] for p in places.mine})
         batch = Batch(places.mine, events, now_ms, self._known)
         rows = batch.take(
@@ -90,7 +72,7 @@ class Recorder:
             days = {day_of(last_id) for _offset, last_id, _partition in rows.moves}
             await self._days.need(connection, days | days_around(now_ms))
             await _write(connection, rows, now_ms)
-        return _Written(places.number, tokens, batch.recorded(places.fenced))
+        return Written(tokens, rows.moves, batch.recorded(places.fenced))
 
     async def _meet(self, tokens: Mapping[int, int], now_ms: int) -> None:
         """Learn what earlier owners of the partitions have recorded.
@@ -111,38 +93,6 @@ class Recorder:
             if len(rows) < limit:
                 break
             left, before_id = left - limit, rows[-1][0]
-
-    async def _learn_fate(self) -> None:
-        """Before anything new: is the batch stored whose commit broke off?"""
-        if self._unsure is not None:
-            if await was_committed(self._pool, self._unsure.number):
-                self._owe(self._unsure)
-            self._unsure = None
-
-    def _owe(self, written: _Written) -> None:
-        for delivery in written.recorded.deliveries:
-            self._owed_of(written.tokens, delivery.partition).deliveries.append(delivery)
-        for one in written.recorded.superseded:
-            self._owed_of(written.tokens, one.key.partition).superseded.append(one)
-
-    def _owed_of(self, tokens: Mapping[int, int], partition: int) -> _Owed:
-        owed = self._owed.get(partition)
-        if owed is None or owed.token != tokens[partition]:
-            owed = self._owed[partition] = _Owed(tokens[partition], [], [])
-        return owed
-
-    def _with_owed(self, tokens: Mapping[int, int], recorded: Recorded) -> Recorded:
-        """What else is stored, and to be told of. A later owner learns of it by its claim."""
-        found = [(p, self._owed.pop(p)) for p in tokens if p in self._owed]
-        mine = [one for p, one in found if one.token == tokens[p] and p not in recorded.fenced]
-        if not mine:
-            return recorded
-        return Recorded(
-            (*(delivery for one in mine for delivery in one.deliveries), *recorded.deliveries),
-            recorded.duplicates,
-            (*(old for one in mine for old in one.superseded), *recorded.superseded),
-            recorded.fenced,
-        )
 
 
 async def _known_keys(

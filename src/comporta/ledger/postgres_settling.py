@@ -1,49 +1,44 @@
 """Outcomes on their way into PostgreSQL: kept once, even if a connection breaks at the commit."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from comporta.clients.postgresql import Connection, Pool
 from comporta.clients.postgresql_words import UnsureError
 from comporta.domain.delivery import Outcome
 from comporta.ledger.postgres_days import Days, day_of
 from comporta.ledger.postgres_dispatch import places_of, settle
-from comporta.ledger.postgres_fate import was_committed
+from comporta.ledger.sql import blocks
 
+SQL = blocks("postgres")
 Mark = tuple[int, int, float]
 """Delivery, and when its attempt began and how long it took: no two attempts share them."""
 
 
-class _Written(NamedTuple):
-    """What a transaction that may have been committed was about."""
-
-    number: str
-    marks: frozenset[Mark]
-    fenced: frozenset[int]
-
-
 class Settler:
-    """Keeps outcomes. `pool`: for dispatch. `days`: the parts of the tables."""
+    """Keeps outcomes.
+
+    Args:
+        pool: for dispatch.
+        days: the parts of the tables.
+    """
 
     def __init__(self, pool: Pool, days: Days) -> None:
         self._pool, self._days = pool, days
-        self._unsure: list[_Written] = []
-        self._kept: set[Mark] = set()
+        self._unsure: set[Mark] = set()
+        """Of outcomes that may be stored already: their commit broke off. They come again."""
 
     async def settle(
         self, tokens: Mapping[int, int], outcomes: Sequence[Outcome], now_ms: int
     ) -> frozenset[int]:
         """See the port."""
-        await self._learn_fate()
-        wanted = [outcome for outcome in outcomes if _mark(outcome) not in self._kept]
+        marks = set(map(_mark, outcomes))
         try:
-            written = await self._days.run(self._pool, self._settle, tokens, wanted, now_ms)
-        except UnsureError as error:
-            if isinstance(error.result, _Written):
-                self._unsure.append(error.result)
+            fenced = await self._days.run(self._pool, self._settle, tokens, outcomes, now_ms)
+        except UnsureError:
+            self._unsure |= marks
             raise
-        self._kept.difference_update(map(_mark, outcomes))
-        return written.fenced
+        self._unsure -= marks
+        return fenced
 
     async def _settle(
         self,
@@ -51,20 +46,25 @@ class Settler:
         tokens: Mapping[int, int],
         outcomes: Sequence[Outcome],
         now_ms: int,
-    ) -> _Written:
-        places = await places_of(connection, "places_to_keep", tokens)
-        mine = [outcome for outcome in outcomes if outcome.delivery.partition in places.mine]
+    ) -> frozenset[int]:
+        again = {one.delivery.id for one in outcomes if _mark(one) in self._unsure}
+        statement = "places_alone" if again else "places_to_keep"
+        places = await places_of(connection, statement, tokens)
+        stored = await _stored(connection, again) if again else frozenset()
+        mine = [
+            outcome
+            for outcome in outcomes
+            if outcome.delivery.partition in places.mine
+            and not (_mark(outcome) in self._unsure and _mark(outcome) in stored)
+        ]
         await self._days.need(connection, {day_of(outcome.delivery.id) for outcome in mine})
         await settle(connection, mine, now_ms)
-        return _Written(places.number, frozenset(map(_mark, mine)), places.fenced)
+        return places.fenced
 
-    async def _learn_fate(self) -> None:
-        """Before anything new: are the outcomes stored whose commit broke off?"""
-        for unsure in tuple(self._unsure):
-            committed = await was_committed(self._pool, unsure.number)
-            if unsure in self._unsure:  # nobody else has asked meanwhile
-                self._unsure.remove(unsure)
-                self._kept |= unsure.marks if committed else frozenset()
+
+async def _stored(connection: Connection, deliveries: set[int]) -> frozenset[Mark]:
+    rows = await connection.fetch(SQL["attempts_of"], list(deliveries))
+    return frozenset((row[0], row[1], row[2]) for row in rows)
 
 
 def _mark(outcome: Outcome) -> Mark:

@@ -42,16 +42,18 @@ FROM (SELECT DISTINCT ON (d.destination_id, d.lane)
 
 -- name: places_to_move
 -- Whoever wants to become the owner waits until this transaction ends, and so does another batch.
-SELECT pg_current_xact_id()::text, partition, token, log_offset, last_id
-FROM partitions WHERE partition = ANY($1::integer[]) ORDER BY partition FOR NO KEY UPDATE;
+SELECT partition, token, log_offset, last_id FROM partitions WHERE partition = ANY($1::integer[])
+ORDER BY partition FOR NO KEY UPDATE;
 
 -- name: places_to_keep
 -- Whoever wants to become the owner waits; a batch that is recorded meanwhile does not.
-SELECT pg_current_xact_id()::text, partition, token, log_offset, last_id
-FROM partitions WHERE partition = ANY($1::integer[]) ORDER BY partition FOR KEY SHARE;
+SELECT partition, token, log_offset, last_id FROM partitions WHERE partition = ANY($1::integer[])
+ORDER BY partition FOR KEY SHARE;
 
--- name: fate
-SELECT pg_xact_status($1::text::xid8);
+-- name: places_alone
+-- Whoever is at work in these partitions is waited for.
+SELECT partition, token, log_offset, last_id FROM partitions WHERE partition = ANY($1::integer[])
+ORDER BY partition FOR UPDATE;
 
 -- name: known_keys
 SELECT id, keys FROM events
@@ -138,6 +140,10 @@ SELECT o.id,
 FROM outcome o
 WHERE EXISTS (SELECT FROM deliveries d WHERE d.id = o.id AND d.id BETWEEN $12 AND $13);
 
+-- name: attempts_of
+SELECT delivery_id, started_at_ms, duration_ms FROM attempts
+WHERE delivery_id = ANY($1::bigint[]);
+
 -- name: refill
 SELECT f.id, f.event_id, f.destination_id, f.partition, f.lane, f.attempts, f.due_at_ms,
        f.instance_id, f.event_type, f.accepted_at_ms, f.headers, b.body, f.conflate, f.tried_at_ms
@@ -153,9 +159,9 @@ FROM (
       AND d.id > l.after AND d.id > $7 AND d.state IN ('pending', 'scheduled')
     ORDER BY d.id LIMIT $5
   ) AS d
-  JOIN events e ON e.id = d.event_id
+  JOIN events e ON e.id = d.event_id AND e.id > $8
 ) AS f
-JOIN bodies b ON b.event_id = f.event_id
+JOIN bodies b ON b.event_id = f.event_id AND b.event_id > $8
 WHERE f.bytes_before < $6
 ORDER BY f.place, f.id;
 
