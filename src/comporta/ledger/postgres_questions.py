@@ -14,6 +14,7 @@ from comporta.ledger.port import (
     EventRow,
     LedgerTotals,
 )
+from comporta.ledger.postgres_days import day_of, range_of
 from comporta.ledger.postgres_rows import storable
 from comporta.ledger.questions import (
     Dialect,
@@ -34,23 +35,44 @@ WORDS = Dialect(
     contains="strpos(lower(d.reason), lower({}::text)) > 0",
 )
 _ABOVE_ALL = 2**63 - 1
+_SUBJECTS_BITS = 42
+"""Of an id: so long are the parts of the index of subjects."""
 
 
 async def events(connection: Connection, which: EventFilter) -> list[EventRow]:
     """See the port."""
-    values: list[object] = [
-        which.instance_id,
-        which.event_type,
-        0 if which.since_ms is None else first_at(which.since_ms),
-        _ABOVE_ALL if which.before_id is None else which.before_id,
-        which.limit,
-    ]
-    name = "events"
+    low = 0 if which.since_ms is None else first_at(which.since_ms)
+    high = _ABOVE_ALL if which.before_id is None else which.before_id
     if which.conversation_id is not None:
-        name = "events_of_subject"
-        values.append(f"conversation:{which.conversation_id}")
-    rows = await ask(connection, (SQL[name], values))
-    return [event_row(row) for row in rows]
+        return await _of_conversation(connection, which, low, high)
+    values = [which.instance_id, which.event_type, low, high, which.limit]
+    return [event_row(row) for row in await ask(connection, (SQL["events"], values))]
+
+
+async def _of_conversation(
+    connection: Connection, which: EventFilter, low: int, high: int
+) -> list[EventRow]:
+    """Day by day, newest first: in a day they are found by the index, and most are of few days."""
+    first, last = (await connection.fetch(SQL["span_of_events"]))[0]
+    if first is None:
+        return []
+    low, high = max(low, first), min(high, last + 1)
+    found: list[EventRow] = []
+    day = day_of(high - 1)
+    while len(found) < which.limit and day >= day_of(low):
+        start, end = range_of(day)
+        start, end = max(start, low), min(end, high)
+        parts = list(range(start >> _SUBJECTS_BITS, (end - 1 >> _SUBJECTS_BITS) + 1))
+        page = [start, end, which.limit - len(found)]
+        values = [which.instance_id, which.event_type, *page, parts, _subject_of(which)]
+        rows = await ask(connection, (SQL["events_of_subject"], values))
+        found += [event_row(row) for row in rows]
+        day -= 1
+    return found
+
+
+def _subject_of(which: EventFilter) -> str:
+    return f"conversation:{which.conversation_id}"
 
 
 async def event(connection: Connection, event_id: int) -> EventDetail | None:

@@ -83,14 +83,16 @@ async def copy(connection: Connection, kind: Kept, day: int) -> int:
         TooMuchError: it takes too long.
     """
     await _begin(connection, COPY_MS)
-    for table in await _there(connection, kind, day):
-        names = _names(table, day)
-        if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", names["kept"]):
-            await connection.execute(SQL["make_kept"].format(**names))
+    tables = await _there(connection, kind, day)
+    for table in tables:
+        if not await _is_copied(connection, table, day):
+            await connection.execute(SQL["make_kept"].format(**_names(table, day)))
     try:
-        await _bring_up(connection, kind, day)
+        await _bring_up(connection, kind, day, tables)
     except asyncpg.QueryCanceledError:
         raise _too_much(day) from None
+    if _TABLES[kind][0] not in tables:
+        return 0
     return int(await connection.fetchval(SQL["how_many"].format(**_names(_TABLES[kind][0], day))))
 
 
@@ -105,6 +107,8 @@ async def exchange(connection: Connection, kind: Kept, day: int) -> None:
     try:
         await connection.fetchval(days_.LOCK)
         tables = await _there(connection, kind, day)
+        if not tables or not all([await _is_copied(connection, one, day) for one in tables]):
+            raise _another()  # who was faster
         locked = [
             f"ONLY {name}" for table in tables for name in (table, _names(table, day)["part"])
         ]
@@ -113,7 +117,7 @@ async def exchange(connection: Connection, kind: Kept, day: int) -> None:
         raise BusyError(_("Old days of the ledger are in use; they are forgotten later.")) from None
     await connection.execute(f"SET LOCAL statement_timeout = {EXCHANGE_MS}")
     try:
-        await _bring_up(connection, kind, day)
+        await _bring_up(connection, kind, day, tables)
         kept = await needed(connection, kind, day)
     except asyncpg.QueryCanceledError:
         raise _too_much(day) from None
@@ -125,12 +129,12 @@ async def exchange(connection: Connection, kind: Kept, day: int) -> None:
 
 async def _begin(connection: Connection, statement_ms: int) -> None:
     if not await connection.fetchval(SQL["one_at_a_time"]):
-        raise BusyError(_("Another server forgets old days of the ledger."))
+        raise _another()
     await connection.execute(f"SET LOCAL statement_timeout = {statement_ms}")
 
 
-async def _bring_up(connection: Connection, kind: Kept, day: int) -> None:
-    for table in await _there(connection, kind, day):
+async def _bring_up(connection: Connection, kind: Kept, day: int, tables: Sequence[str]) -> None:
+    for table in tables:
         names = _names(table, day) | {"needed": _needed(kind, day, table)}
         for name in ("drop_stale", "add_missing"):
             await connection.execute(SQL[name].format(**names))
@@ -141,6 +145,11 @@ async def _there(connection: Connection, kind: Kept, day: int) -> Sequence[str]:
     parts = await connection.fetch(SQL["days"], list(_TABLES[kind]))
     found = {part for part, _table, _thinned in parts}
     return [table for table in _TABLES[kind] if days_.part_of(table, day) in found]
+
+
+async def _is_copied(connection: Connection, table: str, day: int) -> bool:
+    kept = _names(table, day)["kept"]
+    return bool(await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", kept))
 
 
 def _names(table: str, day: int) -> dict[str, object]:
@@ -169,6 +178,10 @@ def _needed(kind: Kept, day: int, table: str) -> str:
     if table == "attempts":
         return SQL["deliveries_of"].format(low=low, high=high, events=events)
     return events
+
+
+def _another() -> BusyError:
+    return BusyError(_("Another server forgets old days of the ledger."))
 
 
 def _too_much(day: int) -> TooMuchError:

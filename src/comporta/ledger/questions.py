@@ -28,7 +28,7 @@ _CHOSEN = "d.id, d.event_id, d.destination_id, d.partition, d.lane, d.route_id, 
 _FROM = " FROM deliveries d JOIN events e ON e.id = d.event_id"
 _HAS_BODY = "EXISTS (SELECT 1 FROM bodies b WHERE b.event_id = d.event_id)"
 _OPEN = "d.state IN ('pending', 'scheduled')"
-Query = tuple[str, list[object]]
+Query = tuple[str, Sequence[object]]
 """A statement, and the values of its numbered places."""
 
 
