@@ -37,7 +37,7 @@ async def main(url: str, partitions: int) -> None:
         try:
             batch = await log.read(after, 100, 1 << 20)
         except StoreError as error:  # as dispatch does
-            print(error, file=sys.stderr)
+            structlog.get_logger(__name__).warning("read.failed", error=str(error))
             await asyncio.sleep(0.1)
             continue
         for entry in batch.entries:

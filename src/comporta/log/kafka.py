@@ -16,7 +16,7 @@ import structlog
 from comporta.domain.event import Record
 from comporta.domain.growth import Room
 from comporta.domain.partitioning import PARTITIONS_MAX
-from comporta.errors import ComportaError, ConfigError, StoreError, StoreUnavailableError
+from comporta.errors import ComportaError, ConfigError, StoreUnavailableError
 from comporta.i18n import _
 from comporta.log.kafka_place import place_of
 from comporta.log.kafka_reader import Reader
@@ -72,6 +72,7 @@ class KafkaLog:
         )
         self._found: Found | None = None
         self._warning = ""
+        self._probed = -1
         self._watermark: dict[int, int] = {}
         self._saved: dict[int, int] = {}
         self._forgotten: dict[int, int] = {}
@@ -200,6 +201,8 @@ class KafkaLog:
         if self._found is None:
             raise StoreUnavailableError(self._error)
         await asyncio.to_thread(self._topic.check_writable, self._found)
+        self._probed = (self._probed + 1) % self.partitions
+        await self._writer.probe(self._probed)
 
     # What is looked after
 
@@ -208,6 +211,8 @@ class KafkaLog:
         self._suspicion.clear()
         try:
             await self._settle()
+            if self._error:
+                await self.probe()
         except ComportaError as error:
             self._say(str(error))
             await asyncio.sleep(RETRY_S)
@@ -258,8 +263,9 @@ class KafkaLog:
         try:
             await self._save()
             await self._forget()
-        except StoreError as error:
+        except ComportaError as error:
             _log.warning("watermark.not_saved", error=str(error))
+            self._suspicion.set()
 
     async def _save(self) -> None:
         """Until Kafka says that it has it: for then it was heard, and nobody was slower."""

@@ -4,6 +4,7 @@ librdkafka's own lines go to our log, without passwords. Nothing here knows reco
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -45,15 +46,16 @@ class _Lines:
         _log.warning("kafka.said", text=text.replace(self._secret, "***") if self._secret else text)
 
 
-def told(place: Place, conf: Conf) -> dict[str, Any]:
+def told(place: Place, conf: Conf, **callbacks: Callable[..., None]) -> dict[str, Any]:
     """A configuration with what every client of ours has beside it."""
-    return {**conf, "log_level": LOG_LEVEL, "logger": _Lines(place.secret)}
+    return {**conf, "log_level": LOG_LEVEL, "logger": _Lines(place.secret), **callbacks}
 
 
 def reason_of(error: KafkaError | KafkaException) -> str:
     """What Kafka says, without librdkafka's code around it."""
     inner = error.args[0] if isinstance(error, KafkaException) else error
-    return inner.str() if isinstance(inner, KafkaError) else str(inner)
+    said = inner.str() if isinstance(inner, KafkaError) else str(inner)
+    return said.partition(" (after ")[0].rstrip(".")
 
 
 def code_of(error: BaseException) -> int:
@@ -68,7 +70,7 @@ def unavailable(place: Place, error: KafkaError | KafkaException) -> StoreUnavai
         _(
             "Kafka at {servers} does not do what it is asked with topic {topic}: {reason}."
             " See that its brokers run and can be reached from here."
-        ).format(servers=place.servers, topic=place.topic, reason=reason_of(error).rstrip("."))
+        ).format(servers=place.servers, topic=place.topic, reason=reason_of(error))
     )
 
 
@@ -78,5 +80,5 @@ def misconfigured(error: KafkaException) -> ConfigError:
         _(
             "The options of the log's URL cannot be used: {reason}."
             " They are librdkafka's: see its CONFIGURATION page."
-        ).format(reason=reason_of(error).rstrip("."))
+        ).format(reason=reason_of(error))
     )

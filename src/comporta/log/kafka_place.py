@@ -23,6 +23,8 @@ PREFETCH_KIB = 16 * 1024
 _RECEIVE_BYTES_MIN = 100_000_000
 """librdkafka's own default of receive.message.max.bytes."""
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+PROBE_KEY = b"probe"
+"""Of messages that only find out whether one is confirmed; events have no key."""
 Conf = dict[str, str | int | float | bool]
 
 _EVERY: Conf = {

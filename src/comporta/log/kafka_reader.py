@@ -26,7 +26,7 @@ from comporta.errors import StoreError, StoreUnavailableError
 from comporta.i18n import _
 from comporta.log.frames import unpack
 from comporta.log.kafka_client import OUT_OF_RANGE, PARTITION_EOF, reason_of, told, unavailable
-from comporta.log.kafka_place import Place
+from comporta.log.kafka_place import PROBE_KEY, Place
 from comporta.log.kafka_shelf import Fetched, Given, Shelf, Stretch
 from comporta.log.port import Batch, Entry
 
@@ -153,7 +153,7 @@ class Reader:
     def _entry(self, partition: int, fetched: Fetched) -> Entry:
         try:
             records = [record for _index, record in unpack(fetched.value, {partition})]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, IndexError):
             records = []
         if len(records) != 1:
             raise StoreUnavailableError(
@@ -180,8 +180,7 @@ class Reader:
             self._closing.wait(RETRY_S)
 
     def _session(self) -> None:
-        conf = {**told(self._place, self._place.consumer()), "on_commit": self._on_saved}
-        consumer = Consumer(conf)
+        consumer = Consumer(told(self._place, self._place.consumer(), on_commit=self._on_saved))
         try:
             if self.grouped:
                 consumer.subscribe(
@@ -287,7 +286,11 @@ class Reader:
         partition, offset, error = message.partition(), message.offset(), message.error()
         if error is not None:
             self._take_error(error, partition, offset)
-        elif partition is not None and offset is not None:
+        elif partition is None or offset is None:
+            return
+        elif message.key() == PROBE_KEY:
+            self._shelf.ended(partition, offset + 1)
+        else:
             self._shelf.put(partition, offset + 1, message.value() or b"")
 
     def _take_error(self, error: KafkaError, partition: int | None, offset: int | None) -> None:

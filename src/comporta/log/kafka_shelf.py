@@ -112,7 +112,7 @@ class Shelf:
         self._bytes += len(value)
 
     def ended(self, partition: int, offset: int) -> None:
-        """There is nothing after this offset now: what is missing before it never comes."""
+        """What is missing up to this offset never comes: there is nothing, or no event."""
         stretch = self.stretches.get(partition)
         if stretch is not None and stretch.begun:
             stretch.fetched = max(stretch.fetched, offset)

@@ -25,9 +25,16 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it names wh
     TopicMetadata,
 )
 
-from comporta.errors import ConfigError, StoreUnavailableError
+from comporta.errors import ComportaError, ConfigError, StoreUnavailableError
 from comporta.i18n import _
-from comporta.log.kafka_client import code_of, misconfigured, reason_of, told, unavailable
+from comporta.log.kafka_client import (
+    ALL_BROKERS_DOWN,
+    code_of,
+    misconfigured,
+    reason_of,
+    told,
+    unavailable,
+)
 from comporta.log.kafka_place import Place
 from comporta.log.kafka_rules import Facts, Found, made_with, verdict
 
@@ -55,9 +62,10 @@ class Topic:
     def __init__(self, place: Place, partitions: int) -> None:
         self._place, self._partitions = place, partitions
         try:
-            self._admin = AdminClient(told(place, place.admin()))
+            self._admin = AdminClient(told(place, place.admin(), error_cb=self._said))
         except KafkaException as error:
             raise misconfigured(error) from None
+        self._cause: KafkaError | None = None
         self._all = [TopicPartition(place.topic, number) for number in range(partitions)]
 
     def settle(self) -> Found:
@@ -67,14 +75,14 @@ class Topic:
             ConfigError: it cannot be trusted with events, or does not fit the settings.
             StoreUnavailableError: it cannot be told, or written, now.
         """
-        self._admin.poll(0)  # hears what librdkafka has to say
+        self._cause = None
         try:
             if (metadata := self._metadata()) is None:
                 self._make()
                 metadata = self._just_made()
             facts = self._facts()
         except KafkaException as error:
-            raise unavailable(self._place, error) from None
+            raise self._failure(error) from None
         found = verdict(facts, self._partitions, self._place)
         self._check_writable(metadata, found)
         return found
@@ -82,16 +90,13 @@ class Topic:
     def check_writable(self, found: Found) -> None:
         """Find out whether every partition could take an event now, by who is there to take it.
 
-        No message is sent for it: readers would see that. A leader and enough replicas in step are
-        what an append needs, and the answer itself shows that brokers answer.
-
         Raises:
             StoreUnavailableError: one could not.
         """
         try:
             metadata = self._metadata(1.0)
         except KafkaException as error:
-            raise unavailable(self._place, error) from None
+            raise self._failure(error) from None
         self._check_writable(metadata, found)
 
     def ends(self) -> dict[int, tuple[int, int]]:
@@ -142,6 +147,22 @@ class Topic:
                     ).format(topic=self._place.topic)
                 ) from None
             raise unavailable(self._place, error) from None
+
+    def _said(self, error: KafkaError) -> None:
+        """Why there is no connection is told apart from what needs one; called in `poll`."""
+        if error.code() != ALL_BROKERS_DOWN:
+            self._cause = error
+
+    def _failure(self, error: KafkaException) -> ComportaError:
+        self._admin.poll(0)
+        if code_of(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return ConfigError(
+                _(
+                    "Kafka does not let us see topic {topic}. Allow Read and Write on it, and Read"
+                    " on the group {group}."
+                ).format(topic=self._place.topic, group=self._place.group)
+            )
+        return unavailable(self._place, self._cause or error)
 
     def _metadata(self, timeout_s: float = ASK_S) -> TopicMetadata | None:
         """None: there is no such topic."""
@@ -194,7 +215,7 @@ class Topic:
             " --replication-factor {replicas}{options}"
         ).format(
             topic=self._place.topic,
-            reason=reason_of(error).rstrip("."),
+            reason=reason_of(error),
             partitions=self._partitions,
             replicas=replicas,
             options=options,

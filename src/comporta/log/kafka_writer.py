@@ -20,13 +20,14 @@ from comporta.errors import StoreError, StoreUnavailableError
 from comporta.i18n import _
 from comporta.log.frames import pack
 from comporta.log.kafka_client import ALL_BROKERS_DOWN, PURGED, misconfigured, told, unavailable
-from comporta.log.kafka_place import MESSAGE_TIMEOUT_MS, Place
+from comporta.log.kafka_place import MESSAGE_TIMEOUT_MS, PROBE_KEY, Place
 from comporta.log.port import Receipt
 
 BUSY_S = 0.001
 IDLE_S = 0.1
 """How often librdkafka is heard while nothing is under way: for its errors and its log."""
 CLOSE_S = MESSAGE_TIMEOUT_MS / 1000 + 1
+PROBE_S = 1.0
 UID_BYTES = 16
 _OWN_FAULT = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, PURGED})
 """Says something about the message, and nothing about the cluster."""
@@ -90,41 +91,32 @@ class Writer:
         if not record.uid:
             record = msgspec.structs.replace(record, uid=os.urandom(UID_BYTES))
         sent = _Sent(receipt, len(record.body), self._reports)
-        try:
-            self._producer.produce(
-                self._place.topic, pack([record]), partition=record.partition, on_delivery=sent
-            )
-        except BufferError:
-            full = _("Too much waits for Kafka at {servers} already. Try again later.")
-            self.refuse(receipt, StoreUnavailableError(full.format(servers=self._place.servers)))
-            return
-        except KafkaException as error:
-            self.refuse(receipt, unavailable(self._place, error))
-            self._said(error.args[0])
-            return
-        self.pending_bytes += sent.body_bytes
-        self._under_way += 1
-        if self._under_way == 1:
-            self._hear_in(BUSY_S)
+        self._produce(pack([record]), None, record.partition, sent)
 
     def refuse(self, receipt: Receipt, error: StoreError) -> None:
         """Tell a receipt soon; not at once, for its caller is not ready yet."""
         self._loop.call_soon(_tell, receipt, error)
 
-    def leaderless(self, timeout_s: float) -> list[int]:
-        """The partitions that have no leader now, of which none could be written. Blocks.
+    async def probe(self, partition: int) -> None:
+        """Have a message confirmed that is no event; readers pass over it.
+
+        What brokers say of themselves is no proof: one that has lost the others and the controller
+        goes on naming them.
 
         Raises:
-            StoreUnavailableError: nobody answers within the time.
+            StoreUnavailableError: it is not, within a second.
         """
-        topic = self._place.topic
+        confirmed: asyncio.Future[object] = self._loop.create_future()
+        self._produce(None, PROBE_KEY, partition, _Sent(confirmed, 0, self._reports))
         try:
-            found = self._producer.list_topics(topic, timeout=timeout_s).topics[topic]
-        except KafkaException as error:
-            raise unavailable(self._place, error) from None
-        if found.error is not None:
-            raise unavailable(self._place, found.error)
-        return sorted(one.id for one in found.partitions.values() if one.leader < 0)
+            async with asyncio.timeout(PROBE_S):
+                await confirmed
+        except TimeoutError:
+            raise StoreUnavailableError(
+                _("Kafka at {servers} confirms nothing. See that its brokers run.").format(
+                    servers=self._place.servers
+                )
+            ) from None
 
     async def close(self) -> None:
         """Have confirmed what was handed over, as far as that goes; then stop."""
@@ -133,8 +125,27 @@ class Writer:
         await asyncio.to_thread(_drop, self._producer)
         self._settle()
 
+    def _produce(self, value: bytes | None, key: bytes | None, partition: int, sent: _Sent) -> None:
+        try:
+            self._producer.produce(
+                self._place.topic, value, key=key, partition=partition, on_delivery=sent
+            )
+        except BufferError:
+            full = _("Too much waits for Kafka at {servers} already. Try again later.")
+            error = StoreUnavailableError(full.format(servers=self._place.servers))
+            self.refuse(sent.receipt, error)
+            return
+        except KafkaException as failure:
+            self.refuse(sent.receipt, unavailable(self._place, failure))
+            self._said(failure.args[0])
+            return
+        self.pending_bytes += sent.body_bytes
+        self._under_way += 1
+        if self._under_way == 1:
+            self._hear_in(BUSY_S)
+
     def _make(self) -> Producer:
-        return Producer({**told(self._place, self._place.producer()), "error_cb": self._said})
+        return Producer(told(self._place, self._place.producer(), error_cb=self._said))
 
     def _hear_in(self, seconds: float) -> None:
         self._timer.cancel()

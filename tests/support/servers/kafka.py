@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -173,10 +174,10 @@ class Kafka:
         """Without a topic, as an anonymous client would write it."""
         return f"kafka://{self.servers}"
 
-    @property
-    def sasl_servers(self) -> str:
-        """The same brokers where they ask for a password."""
-        return ",".join(f"127.0.0.1:{node.sasl_port}" for node in self._nodes)
+    def url_of(self, user: str, password: str) -> str:
+        """Without a topic, where they ask for a password."""
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        return f"kafka://{login}@" + ",".join(f"127.0.0.1:{node.sasl_port}" for node in self._nodes)
 
     @property
     def behind_port(self) -> int:
