@@ -28,6 +28,7 @@ USER_PAGES = {
     "metrics",
     "problems",
     "delivering",
+    "engines",
     "api",
     "handlers",
 }
@@ -62,7 +63,8 @@ def test_what_machines_read_is_the_same_in_both_languages(english: Path, portugu
 @pair
 def test_headings_are_translated(english: Path, portuguese: Path) -> None:
     same = {text for _, text in headings(english)} & {text for _, text in headings(portuguese)}
-    assert {text for text in same if not text.startswith("`")} <= {"Comporta", "Backup", "Workers"}
+    names = {"Comporta", "Backup", "Workers", "Redis", "RabbitMQ", "Kafka", "PostgreSQL"}
+    assert {text for text in same if not text.startswith("`")} <= names
 
 
 @pair
