@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.docs.pages import DOCS, fences
 from tests.support.certificates import make_certificate
 from tests.support.servers.redis import RedisCluster, RedisProcess, RedisSentinel
 
@@ -15,10 +16,9 @@ from comporta.testing.conformance.records import end_of, opened, read_all, recor
 
 PASSWORD = "s3cret@/:é"
 QUOTED = "s3cret%40%2F%3A%C3%A9"
-ACL = (
-    f"user gateway on >{PASSWORD} ~comporta:* &* -@all +@read +@write +@connection +eval +evalsha"
-    " +script|load +info +config|get +time"
-)
+(RIGHTS,) = fences(DOCS / "redis.md", "text")
+"""`ACL SETUSER gateway on >secret …`, as operators are told."""
+ACL = " ".join(RIGHTS.replace("ACL SETUSER", "user").replace("secret", PASSWORD).split())
 NOW_MS = 1_795_500_000_000
 
 
@@ -44,6 +44,15 @@ async def use_state(url: str) -> None:
     assert await state.acquire("a", [0], 1, 4.0, NOW_MS)
     assert (await state.trip("dst", NOW_MS, "HTTP 503")).trips == 1
     await state.close()
+
+
+def test_the_same_rights_are_enough_in_a_cluster(tmp_path: Path) -> None:
+    with RedisCluster(tmp_path / "cluster") as cluster:
+        for node in cluster.nodes:
+            assert node.cli(*RIGHTS.split()) == "OK"
+        url = cluster.url.replace("://", "://gateway:secret@")
+        asyncio.run(use(log_at(url)))
+        asyncio.run(use_state(url))
 
 
 def with_login(folder: Path, rights: str = "") -> RedisProcess:

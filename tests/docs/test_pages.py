@@ -29,6 +29,7 @@ USER_PAGES = {
     "problems",
     "delivering",
     "engines",
+    "redis",
     "api",
     "handlers",
 }
