@@ -1,10 +1,10 @@
 """The log on RabbitMQ: a quorum queue a partition, publisher confirms, one active consumer a queue.
 
 What is appended at the same time goes into one message a partition, and is told to be durable when
-the queues' nodes have synced it. Publishing and reading have a connection each: RabbitMQ stops reading
-from those that publish when its memory or disk runs out, and what is acknowledged is what frees them.
-Positions are in the ledger, as with every log; see `rabbitmq_reading` for how offsets come about. How
-much is waiting is known in messages only, so `lag` is at least the number of messages.
+most of the queue's nodes have synced it. Publishing and reading have a connection each: RabbitMQ
+stops listening to those that publish when its memory or disk runs out, and what is acknowledged is
+what frees them. Positions are in the ledger, as with every log; `rabbitmq_reading` says how offsets
+come about. How much is waiting is known in messages only, so `lag` is at least their number.
 """
 
 import asyncio
@@ -32,6 +32,8 @@ from comporta.log.rabbitmq_reading import Reader
 OPEN_S: Final = 5.0
 SEND_S: Final = 5.0
 PROBE_S: Final = 1.0
+PREPARE_S: Final = 20.0
+PROOF_S: Final = 0.5
 ANSWER_S: Final = 2.0
 MESSAGE_BYTES_MAX: Final = 256 * 1024
 """Of the bodies in one message; a larger one is a message of its own."""
@@ -145,7 +147,7 @@ class RabbitLog:
         """At least as many as there are messages, and exactly 0 when there is nothing.
 
         A message holds what was appended at the same time; only those that this process reads are
-        known in events. What another process reads at this moment is not seen by RabbitMQ's clients.
+        known in events. What another process has and has not acknowledged yet, no client is told.
         """
         connection = self._out.live()
         waiting = 0
@@ -177,14 +179,37 @@ class RabbitLog:
 
     async def _prepare(self, connection: Connection) -> None:
         await self._queues.prepare(connection)
-        self._channel = await connection.channel()
-        # What is said to be well shall be well: an alarm shows only when something is published.
         try:
-            async with asking(self._where, ANSWER_S):
-                await _put(self._channel, self._queues.layout, _NOTHING)
+            async with asking(self._where, PREPARE_S):
+                while not await self._proven(connection):
+                    pass
         except StoreError:
             raise_if_blocked(self._where, connection)
             raise
+
+    async def _proven(self, connection: Connection) -> bool:
+        """Whether each queue confirms a message of nothing, which expires at once.
+
+        What is said to be well shall be well: an alarm shows only when something is published. And
+        a queue that has no leader yet loses what it is sent, and then confirms nothing that the
+        same channel sends: so each time with another one.
+        """
+        self._channel = await connection.channel()
+        outcomes = await asyncio.gather(
+            *[
+                _put(self._channel, name, _NOTHING, PROOF_S, expires=True)
+                for name in (*self._queues.names, self._queues.layout)
+            ],
+            return_exceptions=True,
+        )
+        raise_if_blocked(self._where, connection)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, TimeoutError):
+                raise failure
+        if failures:
+            await self._channel.close()
+        return not failures
 
     async def _send(self, records: Sequence[Record]) -> list[StoreError | None]:
         began = time.perf_counter()
@@ -248,11 +273,22 @@ class RabbitLog:
         )
 
 
-async def _put(channel: aiormq.abc.AbstractChannel | None, queue: str, body: bytes) -> None:
+async def _put(
+    channel: aiormq.abc.AbstractChannel | None,
+    queue: str,
+    body: bytes,
+    within_s: float | None = None,
+    *,
+    expires: bool = False,
+) -> None:
     if channel is None:
         raise aiormq.AMQPConnectionError
-    properties = aiormq.spec.Basic.Properties(delivery_mode=_PERSISTENT)
-    await channel.basic_publish(body, routing_key=queue, mandatory=True, properties=properties)
+    properties = aiormq.spec.Basic.Properties(
+        delivery_mode=_PERSISTENT, expiration="0" if expires else None
+    )
+    await channel.basic_publish(
+        body, routing_key=queue, mandatory=True, properties=properties, timeout=within_s
+    )
 
 
 def _known(record: Record) -> Record:
