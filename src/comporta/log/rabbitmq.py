@@ -56,7 +56,7 @@ class RabbitLog:
     ) -> None:
         if not 1 <= partitions <= PARTITIONS_MAX:
             raise ConfigError(
-                _("A log takes 1 to {most} partitions, not {partitions}.").format(
+                _("A log has 1 to {most} partitions, not {partitions}. Set partitions.").format(
                     most=PARTITIONS_MAX, partitions=partitions
                 )
             )
