@@ -31,8 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     with RabbitServer(folder, config, tls=True) as running:
         running.ctl("add_vhost", "chat/wöot")
         running.ctl("add_user", "gateway", PASSWORD)
-        queues = r"^comporta\.log\."
-        running.ctl("set_permissions", "-p", "chat/wöot", "gateway", queues, ".*", queues)
+        queues, write = r"^comporta\.log\.", r"^(comporta\.log\.|amq\.default$)"
+        running.ctl("set_permissions", "-p", "chat/wöot", "gateway", queues, write, queues)
         yield running
 
 

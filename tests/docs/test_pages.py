@@ -31,6 +31,7 @@ USER_PAGES = {
     "engines",
     "api",
     "handlers",
+    "rabbitmq",
 }
 ADRS = sorted((DOCS / "adr").glob("*.md"))
 pair = pytest.mark.parametrize(("english", "portuguese"), PAIRS, ids=name_of)
