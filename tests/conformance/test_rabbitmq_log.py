@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.servers.rabbitmq import RabbitServer
 
+from comporta.log import rabbitmq_queues
 from comporta.log.port import Log
 from comporta.log.rabbitmq import RabbitLog
 from comporta.testing.conformance.appender import PARTITIONS
@@ -40,9 +41,16 @@ class TestRabbitLog(LogSuite):
     server: RabbitServer
 
     @pytest.fixture(autouse=True)
-    def _on(self, server: RabbitServer) -> None:
+    def _on(
+        self,
+        server: RabbitServer,
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         self.server = server
         server.ensure()
+        if "away" not in request.node.name:  # only a node that dies forgets its new queues
+            monkeypatch.setattr(rabbitmq_queues, "SAVED_S", 0)
 
     def place(self, folder: Path) -> str:
         return f"{self.server.url}?prefix={folder.name[-60:]}"

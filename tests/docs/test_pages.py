@@ -32,6 +32,7 @@ USER_PAGES = {
     "redis",
     "api",
     "handlers",
+    "rabbitmq",
 }
 ADRS = sorted((DOCS / "adr").glob("*.md"))
 pair = pytest.mark.parametrize(("english", "portuguese"), PAIRS, ids=name_of)

@@ -1,7 +1,7 @@
 """How the URL of a RabbitMQ is written, and what is taken from it.
 
-All options but `prefix` are the client's (aiormq); one that it does not know would be passed over in
-silence, so it is refused here.
+All options but `prefix` are the client's (aiormq); one that it does not know would be passed over
+in silence, so it is refused here.
 """
 
 import re

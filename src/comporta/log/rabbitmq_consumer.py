@@ -1,10 +1,10 @@
 """One partition's queue, as its owner consumes it: what was delivered and is not acknowledged yet.
 
 The window is the same for every consumer, always. A quorum queue puts what a lost consumer held
-behind what came back to it before, so the next consumer has to take all of it at once: with a
+behind what came back to it before, so the next consumer has to take all of that at once: with a
 smaller window, a second loss in a row would change the order. (`rabbit_fifo.erl`: `return_one`
-appends, `checkout` fills a new consumer's window in one step.) It must not be made smaller, not even
-by a new version, while an older one runs.
+appends, `checkout` fills a new consumer's window in one step.) It must not be made smaller, not
+even by a new version, while an older one runs.
 """
 
 import asyncio
@@ -123,7 +123,7 @@ class Consumer:
                 await self._consume(await self._link.connected())
             except StoreError as error:
                 self.failure = error
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (a supervisor: logged, and told)
                 _log.exception("rabbitmq.consumer_failed", queue=self._queue)
                 self.failure = unavailable(self._link.where, type(error).__name__)
             self._forget()
@@ -186,7 +186,7 @@ class Consumer:
             found = await channel.queue_declare(self._queue, passive=True)
         return found.message_count or 0
 
-    def _delivered(self, message: aiormq.abc.DeliveredMessage) -> None:
+    async def _delivered(self, message: aiormq.abc.DeliveredMessage) -> None:
         if self._left or message.channel is not self._channel:
             return
         self._tag += 1

@@ -24,7 +24,7 @@ PREPARE_S: Final = 30.0
 """New queues take a moment each."""
 CLOSE_S: Final = 2.0
 PAUSES_S: Final = (0.1, 2.0)
-"""Between attempts: at first, and at most. With `CONNECT_S` it is there within 5 s of the server."""
+"""Between attempts: at first, and at most, so that it is there within 5 s of the server."""
 _log = structlog.get_logger(__name__)
 # What it has to say is said here, in our words, once and not for every attempt.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
@@ -74,6 +74,10 @@ def _reason(error: Exception) -> str:
             return _("it does not answer in time")
         case aiormq.ProbableAuthenticationError() | aiormq.AuthenticationError():
             return _("it does not accept the user name and password")
+        case aiormq.InvalidFrameError() if "Connection.Close" in str(error):
+            return _(
+                "it does not let this user into the virtual host, or there is none of that name"
+            )
         case OSError(strerror=str(said)) if said:
             return said.rstrip(".")
     return str(error).rstrip(".") or _("the connection ended")
@@ -152,7 +156,7 @@ class Link:
 
     @property
     def error(self) -> str:
-        """ "" while the server takes messages; else why not, in a sentence."""
+        """Why the server takes no messages, in a sentence; "" while it takes them."""
         try:
             raise_if_blocked(self.where, self.live())
         except StoreError as error:
@@ -192,7 +196,7 @@ class Link:
                 self._failure = error
             except ConfigError as error:
                 self.refusal, self._failure = error, StoreUnavailableError(str(error))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (a supervisor: logged, and told)
                 _log.exception("rabbitmq.link_failed", purpose=self._purpose)
                 self._failure = unavailable(self.where, type(error).__name__)
             self._tell(str(self._failure))

@@ -4,10 +4,11 @@ One quorum queue a partition: what is confirmed is synced on a majority of its n
 of it is active at a time. A queue of the same kind with a place for each partition, `….layout`,
 keeps their number, for an event's partition depends on it; probes are sent there, too.
 
-What cannot be seen by a client: policies. One that limits these queues (`max-length`, `message-ttl`,
-`overflow`) or lets them expire makes RabbitMQ throw confirmed events away.
+What a client cannot see: policies. One that limits these queues (`max-length`, `message-ttl`) or
+lets them expire makes RabbitMQ throw confirmed events away.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,6 +26,12 @@ OVERHEAD_BYTES: Final = 256 * 1024
 """Of a message beside the one large body that it may hold: small ones, names and headers."""
 SIZES_USUAL: Final = ((LIMITED_SINCE, 16 * 1024 * 1024), (VERSION_MIN, 128 * 1024 * 1024))
 """From which version on, and how many bytes a message may have unless it is set up otherwise."""
+SAVED_S: Final = 1.5
+"""How long after a queue was made nothing is sent to it.
+
+A node keeps its list of quorum queues in a file that it saves after half a second of quiet
+(`ra_directory.erl`, `auto_save`): one that dies before has the events, and never finds them again.
+"""
 _PRODUCT: Final = "RabbitMQ"
 _INEQUIVALENT: Final = re.compile(r"inequivalent arg '([^']+)'")
 _CURRENT: Final = re.compile(r"current is '(\d+)'")
@@ -46,7 +53,7 @@ class Queues:
         self.warnings: tuple[str, ...] = ()
         self._where = where
         self._message_bytes_max = body_bytes_max + OVERHEAD_BYTES
-        self._fits = False
+        self._fits = self._new = False
 
     async def prepare(self, connection: Connection) -> None:
         """Make what is missing, and check what is there.
@@ -54,6 +61,7 @@ class Queues:
         Raises:
             ConfigError: it cannot be trusted with events.
         """
+        self._new = False
         version = _version(connection.server_properties, self._where)
         unlimited = version >= LIMITED_SINCE
         await self._declare_layout(connection)
@@ -62,10 +70,12 @@ class Queues:
         if not self._fits and self._message_bytes_max > _size_usual(version):
             await self._check_size(connection)
         self._fits = True
+        if self._new:
+            await asyncio.sleep(SAVED_S)
 
     async def _declare_layout(self, connection: Connection) -> None:
         arguments = {"x-queue-type": "quorum", "x-max-length": len(self.names)}
-        refused = await _declare(connection, self.layout, arguments)
+        refused = await self._make(connection, self.layout, arguments)
         made_with = _CURRENT.search(refused)
         if made_with and _about(refused, "x-max-length"):
             raise ConfigError(
@@ -81,13 +91,28 @@ class Queues:
         """Whether the queue is as it should be; False if it limits redeliveries."""
         arguments = {"x-queue-type": "quorum", "x-single-active-consumer": True}
         limit = {"x-delivery-limit": -1} if unlimited else {}
-        refused = await _declare(connection, name, arguments | limit)
+        refused = await self._make(connection, name, arguments | limit)
         limited = unlimited and _about(refused, "x-delivery-limit")
         if limited:  # made by a RabbitMQ 3
-            refused = await _declare(connection, name, arguments)
+            refused = await self._make(connection, name, arguments)
         if refused:
             raise self._unfit(name, refused)
         return not limited
+
+    async def _make(self, connection: Connection, name: str, arguments: dict[str, Any]) -> str:
+        """Make a durable queue, or find it so; else what the server says is wrong with it."""
+        channel = await connection.channel(publisher_confirms=False)
+        try:
+            await channel.queue_declare(name, passive=True)
+        except aiormq.ChannelNotFoundEntity:  # which closes the channel
+            self._new = True
+            channel = await connection.channel(publisher_confirms=False)
+        try:
+            await channel.queue_declare(name, durable=True, arguments=arguments)
+        except aiormq.ChannelPreconditionFailed as error:
+            return str(error) or "PRECONDITION_FAILED"
+        await channel.close()
+        return ""
 
     def _unfit(self, name: str, reason: str) -> ConfigError:
         return ConfigError(
@@ -121,17 +146,6 @@ class Queues:
                 ).format(where=self._where, bytes=self._message_bytes_max, reason=error)
             ) from None
         await channel.close()
-
-
-async def _declare(connection: Connection, name: str, arguments: dict[str, Any]) -> str:
-    """Make a durable queue, or find it so; else what the server says is wrong with it."""
-    channel = await connection.channel(publisher_confirms=False)
-    try:
-        await channel.queue_declare(name, durable=True, arguments=arguments)
-    except aiormq.ChannelPreconditionFailed as error:  # which closes the channel
-        return str(error) or "PRECONDITION_FAILED"
-    await channel.close()
-    return ""
 
 
 def _size_usual(version: tuple[int, ...]) -> int:

@@ -1,10 +1,10 @@
 """Reading from RabbitMQ, which has no offsets: they are given out here, to what is delivered.
 
-Each partition that is asked for has a consumer, and the broker's rule of one active consumer a queue
+Each partition that is asked for has a consumer, and RabbitMQ's rule of one active consumer a queue
 does the rest. Offsets rise from the last one that the ledger has, and are never below the clock in
 microseconds, so that they rise over restarts and from owner to owner. What comes again (its first
-delivery was not acknowledged) gets a new offset above all that were given out: it is read again, and
-known as a repeat by its id. Nothing is acknowledged that was not committed.
+delivery was not acknowledged) gets a new offset above all that were given out: it is read again,
+and known as a repeat by its id. Nothing is acknowledged that was not committed.
 """
 
 import asyncio

@@ -36,11 +36,15 @@ class RabbitServer:
     Args:
         folder: its own.
         config: more lines of `rabbitmq.conf`.
+        tls: whether it listens for TLS, too.
     """
 
-    def __init__(self, folder: Path, config: str = "") -> None:
+    def __init__(self, folder: Path, config: str = "", *, tls: bool = False) -> None:
         required("rabbitmq-server", "rabbitmq-server")
-        self.port, self._folder, self._config = free_port(), folder, config
+        self.port, self.tls_port, self.folder = free_port(), free_port(), folder
+        self._config = config
+        if tls:
+            self._config += f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
         self._name = f"comporta-{secrets.token_hex(4)}@localhost"
         self._epmd_port = free_port()
         self._environment = self._settings()
@@ -62,10 +66,10 @@ class RabbitServer:
         return f"amqp://guest:guest@127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         config = _CONFIG.format(port=self.port, more=self._config)
-        (self._folder / "rabbitmq.conf").write_text(config)
-        (self._folder / "plugins").write_text("[].\n")
+        (self.folder / "rabbitmq.conf").write_text(config)
+        (self.folder / "plugins").write_text("[].\n")
         self._epmd.start()
         self._node.start()
 
@@ -96,7 +100,7 @@ class RabbitServer:
         self._epmd.kill()
 
     def _settings(self) -> dict[str, str]:
-        folder = str(self._folder)
+        folder = str(self.folder)
         return {
             "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the node, and is no parent of it
             "HOME": folder,
