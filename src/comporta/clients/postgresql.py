@@ -22,6 +22,7 @@ from comporta.i18n import _
 CONNECT_S = 3.0
 ACQUIRE_S = 5.0
 """To wait for a connection of the pool, a new one included."""
+CLOSE_S = 5.0
 IDLE_S = 60.0
 IDLE_IN_TRANSACTION_S = 5.0
 """Of a process that stands still, or whose machine is gone: what it holds is free then."""
@@ -143,10 +144,10 @@ class Pool:
             raise ConfigError(said(error, self._address.where)) from None
 
     async def close(self) -> None:
-        """Wait for what is under way, as long as a statement may take; then stop."""
+        """Wait for what is under way, at most `CLOSE_S`; then stop."""
         if self._pool is not None:
             try:
-                await asyncio.wait_for(self._pool.close(), self._statement_s)
+                await asyncio.wait_for(self._pool.close(), CLOSE_S)
             except FAILURES:
                 self._pool.terminate()
 
