@@ -252,6 +252,34 @@ class TestPostgresRetention(PostgresStage, LedgerStage):
         self.play(folder, story)
         assert f"events_{DAY}" in self.tables(folder)
 
+    @pytest.mark.parametrize("needed_max", [0, 1_000], ids=["row by row", "exchanged"])
+    def test_a_replay_beside_retention_loses_no_body(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, needed_max: int
+    ) -> None:
+        monkeypatch.setattr(thinning, "NEEDED_MAX", needed_max)
+
+        async def replay(ledger: Ledger) -> int:
+            done, after_id = 0, 0
+            while True:
+                which = DeliveryFilter(limit=10, after_id=after_id, until_ms=NOW_MS + DAY_MS)
+                step = await ledger.replay(which, TODAY_MS)
+                done, after_id = done + step.done, step.last_id
+                if not after_id:
+                    return done
+
+        async def story(ledger: Ledger) -> None:
+            made = (await self.put(ledger, *[new_event(n) for n in range(1, 402)])).deliveries
+            await self.settle(ledger, outcome(made[0], DEAD, 500))
+            await self.settle(ledger, *[outcome(one, DELIVERED) for one in made[1:]])
+            async with self.opened(folder) as other:
+                done, _none = await asyncio.gather(replay(ledger), self.forget(other))
+            rows = await ledger.deliveries(DeliveryFilter(state=DeliveryState.PENDING, limit=1_000))
+            assert len(rows) == done, "each has its event"
+            lane = structs.replace(KEY, lane=bulk_lane(LANE))
+            assert len(await ledger.refill({lane: 0}, 1_000)) == done, "and its body"
+
+        self.play(folder, story)
+
     def test_an_exchange_that_was_broken_off_is_taken_up_again(self, folder: Path) -> None:
         self.fill(folder, 1_000, dead_every=100)
 

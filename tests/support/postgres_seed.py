@@ -23,7 +23,8 @@ async def seed(  # noqa: PLR0913  (what tests vary)
     """
     low, _high = range_of(day)
     apart = DAY_MS // (count + 1) * STEP
-    ids = f"FROM generate_series(1, {count}) AS n, LATERAL (SELECT {low} + n * {apart} AS id) AS e"
+    number = f"SELECT {low} + n::bigint * {apart} AS id"
+    ids = f"FROM generate_series(1, {count}) AS n, LATERAL ({number}) AS e"
     state = (
         f"CASE WHEN {dead_every} > 0 AND n % greatest({dead_every}, 1) = 0 THEN 'dead'"
         f" WHEN {open_every} > 0 AND n % greatest({open_every}, 1) = 0 THEN 'scheduled'"

@@ -18,7 +18,7 @@ from comporta.ledger.keeping import Kept
 from comporta.ledger.sql import blocks
 
 SQL = blocks("postgres_keeping")
-NEEDED_MAX = 20_000
+NEEDED_MAX = 10_000
 """Of a day of which more is needed the rest is forgotten row by row: exchanging it takes long."""
 COPY_MS = 60_000
 LOCK_MS = 200
@@ -32,10 +32,15 @@ _TABLES = {
     Kept.EVENTS: ("events", "bodies", "deliveries", "attempts"),
 }
 _SAME = {
-    "events": "t.id = k.id",
-    "bodies": "t.event_id = k.event_id",
     "deliveries": "t.id = k.id AND ROW(t.*) IS NOT DISTINCT FROM ROW(k.*)",
     "attempts": "t.delivery_id = k.delivery_id AND t.number = k.number",
+}
+# Only deliveries change; a copy of anything else that has gone meanwhile is no more than too much.
+_BRING_UP = {
+    "events": ("add_missing_by_key",),
+    "bodies": ("add_missing_by_key",),
+    "deliveries": ("drop_stale", "add_missing"),
+    "attempts": ("add_missing",),
 }
 _KEYS = {"events": "id", "bodies": "event_id", "deliveries": "event_id", "attempts": "delivery_id"}
 """The column by which what is needed is known."""
@@ -136,7 +141,7 @@ async def _begin(connection: Connection, statement_ms: int) -> None:
 async def _bring_up(connection: Connection, kind: Kept, day: int, tables: Sequence[str]) -> None:
     for table in tables:
         names = _names(table, day) | {"needed": _needed(kind, day, table)}
-        for name in ("drop_stale", "add_missing"):
+        for name in _BRING_UP[table]:
             await connection.execute(SQL[name].format(**names))
 
 
@@ -161,7 +166,7 @@ def _names(table: str, day: int) -> dict[str, object]:
         "kept": f"{part}_kept",
         "low": low,
         "high": high,
-        "same": _SAME[table],
+        "same": _SAME.get(table),
         "key": _KEYS[table],
         "column": days_.TABLES[table],
     }

@@ -146,6 +146,16 @@ def test_a_disk_that_will_be_full_soon_is_told_before_it_is(
     assert f"{free_days} days" in found
 
 
+def test_of_a_server_elsewhere_the_growth_is_told_and_no_end_of_a_disk_that_nobody_knows(
+    comporta: Any, stores: Any
+) -> None:
+    stores.ledger.keeping.found = [Sample(0, 0, None), Sample(24 * HOUR_MS, 1024**3, None)]
+    ran = comporta("doctor", "--json")
+    assert level_of(ran.data, "growth") == "ok"
+    (found,) = (one["found"] for one in ran.data if one["check"] == "growth")
+    assert found == "1.0 GiB stored, 1024 MiB more a day, on a server whose disk is unknown"
+
+
 def test_before_an_hour_has_passed_the_growth_is_not_known(comporta: Any, stores: Any) -> None:
     stores.ledger.keeping.found = [Sample(0, 0, 1), Sample(HOUR_MS - 1, 10**9, 1)]
     ran = comporta("doctor", "--json")

@@ -46,6 +46,12 @@ DELETE FROM {kept} k WHERE NOT EXISTS (SELECT 1 FROM {part} t WHERE {same});
 INSERT INTO {kept} SELECT t.* FROM {part} t
 WHERE t.{key} IN ({needed}) AND NOT EXISTS (SELECT 1 FROM {kept} k WHERE {same});
 
+-- name: add_missing_by_key
+-- The same where a key is of one row: what is there already is not even looked for in the part.
+INSERT INTO {kept} SELECT t.* FROM {part} t WHERE t.{key} IN (
+  SELECT n.event_id FROM ({needed}) AS n
+  WHERE NOT EXISTS (SELECT 1 FROM {kept} k WHERE k.{key} = n.event_id));
+
 -- name: how_many
 SELECT greatest(0, (SELECT reltuples FROM pg_class WHERE oid = '{part}'::regclass)
                    - (SELECT count(*) FROM {kept}))::bigint;
