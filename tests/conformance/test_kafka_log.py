@@ -90,7 +90,8 @@ def test_a_message_that_cannot_be_read_is_said_stays_and_holds_up_its_partition_
             await append_all(log, [record(0, b"before"), record(1, b"elsewhere")])
             put(kafka, topic, value)
             await append_all(log, [record(0, b"after"), record(1, b"elsewhere")])
-            after, bodies = dict.fromkeys(range(PARTITIONS), 0), []
+            after = dict.fromkeys(range(PARTITIONS), 0)
+            bodies: list[bytes] = []
             while len(bodies) < 3:
                 try:
                     batch = await log.read(after, 10, 1 << 20)
@@ -134,7 +135,8 @@ def test_a_backlog_is_held_back_and_arrives_whole(
         log = KafkaLog(url_of(kafka, "backlog"), PARTITIONS, body_bytes_max=1 << 20)
         async with opened(log):
             await append_all(log, [record(n % PARTITIONS, b"%d" % n) for n in range(2_000)])
-            after, found = dict.fromkeys(range(PARTITIONS), 0), []
+            after = dict.fromkeys(range(PARTITIONS), 0)
+            found: list[int] = []
             while len(found) < 2_000:
                 batch = await log.read(after, 40, 1 << 20)
                 found += [int(entry.record.body) for entry in batch.entries]

@@ -188,12 +188,12 @@ class KafkaLog:
 
     def health(self) -> LogHealth:
         """See the port."""
-        warnings = self._found.warnings if self._found else ()
+        warnings = (*(self._found.warnings if self._found else ()), self._warning)
         return LogHealth(
             "kafka",
             self._error,
             self._reader.trouble if self._reader else "",
-            (*warnings, *([self._warning] if self._warning else [])),
+            tuple(dict.fromkeys(warning for warning in warnings if warning)),
         )
 
     async def probe(self) -> None:

@@ -61,6 +61,14 @@ def made_with(brokers: int, record_bytes_max: int) -> tuple[int, dict[str, str]]
     }
 
 
+def grows(topic: str) -> str:
+    """What follows if nothing of a topic may be deleted."""
+    return _(
+        "Kafka does not let us delete what has been read of topic {topic}, so it grows until its"
+        " retention.ms has passed. Allow Delete on the topic."
+    ).format(topic=topic)
+
+
 def verdict(facts: Facts, partitions: int, place: Place) -> Found:
     """What is to be thought of a topic.
 
@@ -124,10 +132,7 @@ def _refuse_config(config: Mapping[str, str], place: Place) -> None:
 
 def _warnings(facts: Facts, topic: str) -> Iterator[str]:
     if facts.may and "DELETE" not in facts.may:
-        yield _(
-            "We may not delete what has been read of topic {topic}: it grows until its retention.ms"
-            " has passed. Allow Delete on it."
-        ).format(topic=topic)
+        yield grows(topic)
     if facts.replicas == 1:
         yield _(
             "Topic {topic} has replication.factor=1: if its broker loses its disk or its power,"

@@ -36,7 +36,7 @@ from comporta.log.kafka_client import (
     unavailable,
 )
 from comporta.log.kafka_place import Place
-from comporta.log.kafka_rules import Facts, Found, made_with, verdict
+from comporta.log.kafka_rules import Facts, Found, grows, made_with, verdict
 
 ASK_S = 2.0
 MAKE_S = 10.0
@@ -139,13 +139,7 @@ class Topic:
                 future.result()
         except KafkaException as error:
             if code_of(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-                raise ConfigError(
-                    _(
-                        "Kafka does not let us delete what has been read of topic {topic}, which"
-                        " grows until its retention.ms has passed. Allow Delete on the topic, or"
-                        " set a retention.ms that is longer than any outage may last."
-                    ).format(topic=self._place.topic)
-                ) from None
+                raise ConfigError(grows(self._place.topic)) from None
             raise unavailable(self._place, error) from None
 
     def _said(self, error: KafkaError) -> None:
