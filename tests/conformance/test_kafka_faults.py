@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from tests.support import kafka_member
+from tests.support.proxy import Proxy
+from tests.support.servers.kafka import Kafka
 
 from comporta.errors import StoreUnavailableError
 from comporta.log.kafka import KafkaLog
 from comporta.testing.conformance.children import running
 from comporta.testing.conformance.records import append_all, opened, read_all, record, until
-from tests.support import kafka_member
-from tests.support.proxy import Proxy
-from tests.support.servers.kafka import Kafka
 
 PARTITIONS = 4
 WRITERS = 8

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
+from tests.support.servers.kafka import Kafka
 
 from comporta.errors import SchemaTooNewError, StoreUnavailableError
 from comporta.log import kafka_reader, kafka_shelf
@@ -26,7 +27,6 @@ from comporta.testing.conformance.records import (
     record,
     until,
 )
-from tests.support.servers.kafka import Kafka
 
 
 def make(place: str) -> Log:

@@ -15,12 +15,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it names wh
     ResourceType,
 )
 from structlog.testing import capture_logs
+from tests.support.servers.kafka import PASSWORD, USER, Kafka
 
 from comporta.errors import ConfigError, StoreUnavailableError
 from comporta.log.kafka import KafkaLog
 from comporta.log.port import LogHealth
 from comporta.testing.conformance.records import append_all, opened, read_all, record, until
-from tests.support.servers.kafka import PASSWORD, USER, Kafka
 
 PARTITIONS = 4
 BODY_BYTES_MAX = 2 << 20

@@ -46,8 +46,8 @@ async def opened(url: str) -> AsyncIterator[PostgresLedger]:
 
 
 async def try_open(url: str) -> None:
-    async with opened(url):
-        pass
+    async with opened(url) as ledger:
+        await ledger.fleet_version()
 
 
 def parts(server: Postgresql, schema: str) -> set[str]:
@@ -89,6 +89,22 @@ def test_a_server_that_is_not_there_or_refuses_is_named_without_the_password(
             asyncio.run(try_open(url))
         assert "127.0.0.1" in str(refused.value)
         assert "s3cret" not in str(refused.value)
+
+
+def test_one_that_is_away_at_the_start_is_used_once_it_is_there() -> None:
+    """Its schema is made then, by one of those who ask."""
+
+    async def run(late: Postgresql) -> list[int]:
+        late.kill()
+        async with opened(late.url("late")) as ledger:
+            with pytest.raises(StoreUnavailableError, match="again"):
+                await ledger.fleet_version()
+            await asyncio.to_thread(late.start)
+            asked = [ledger.fleet_version() for _ in range(4)]
+            return [*await asyncio.gather(*asked), (await ledger.claim(0, TOKEN)).offset]
+
+    with Postgresql() as late:
+        assert asyncio.run(run(late)) == [0, 0, 0, 0, 0]
 
 
 def test_a_database_that_is_not_in_utf_8_is_refused(server: Postgresql) -> None:

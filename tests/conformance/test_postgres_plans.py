@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec import json
-from tests.support.postgres_ledgers import PostgresStage, schema_of
+from tests.support.postgres_ledgers import PostgresStage, nothing_to_migrate, schema_of
 from tests.support.postgres_seed import seed
 from tests.support.servers.postgresql import Postgresql
 
@@ -176,7 +176,7 @@ def asked(url: str, job: Job) -> Explaining:
         return explaining
 
     async def ask() -> Explaining:
-        database = Database(url)
+        database = Database(url, nothing_to_migrate)
         await database.open()
         try:
             return await database.people.run(explained)

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 from msgspec import structs
-from tests.support.postgres_ledgers import PostgresStage, schema_of
+from tests.support.postgres_ledgers import PostgresStage, nothing_to_migrate, schema_of
 from tests.support.postgres_seed import seed
 from tests.support.servers.postgresql import Postgresql
 
@@ -58,7 +58,7 @@ class TestPostgresRetention(PostgresStage, LedgerStage):
 
     @asynccontextmanager
     async def database(self, folder: Path) -> AsyncIterator[Database]:
-        database = Database(self.url(schema_of(folder)))
+        database = Database(self.url(schema_of(folder)), nothing_to_migrate)
         await database.open()
         try:
             yield database

@@ -113,13 +113,16 @@ def test_what_waits_in_the_log_goes_to_the_other_in_order_and_nothing_that_was_t
             return by_partition([bare(one) for one in await read_all(log)])
 
     wanted = by_partition(events(2_000))
-    by_conversation = lambda some: sorted(some, key=lambda one: one.subject)  # noqa: E731
     for partition, some in asyncio.run(found()).items():
         assert by_conversation(some) == by_conversation(wanted[partition][5:])
     (again,) = command(data, "--from", first, *target)
     assert again["moved"] == 0
     (back,) = command(data, "--from", url, "--to", f"sqlite:{tmp_path}/other.db", "--yes")
     assert back["moved"] == back["new"] == 2_000 - taken
+
+
+def by_conversation(some: list[Record]) -> list[Record]:
+    return sorted(some, key=lambda one: one.subject)
 
 
 def by_partition(some: list[Record]) -> dict[int, list[Record]]:

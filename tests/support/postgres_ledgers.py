@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from hashlib import blake2b
 from pathlib import Path
 
+from comporta.clients.postgresql import Connection
 from comporta.ledger.postgres import PostgresLedger
 from comporta.testing.conformance.ledger_stage import WINDOW_S
 
@@ -29,3 +30,7 @@ class PostgresStage:
             yield ledger
         finally:
             await ledger.close()
+
+
+async def nothing_to_migrate(_connection: Connection) -> None:
+    """For who uses a database without the ledger that has made it."""

@@ -122,6 +122,8 @@ class Pool:
             **settings,
         }
         self._pool: asyncpg.Pool | None = None
+        self.prepare: Callable[[], Awaitable[None]] | None = None
+        """Awaited before each job, as long as there is one."""
 
     def always(self, **settings: str | int) -> None:
         """More settings of every transaction from now on."""
@@ -166,6 +168,17 @@ class Pool:
             UnsureError: nobody knows whether it was committed.
             StoreUnavailableError: it was not.
         """
+        if self.prepare is not None:
+            await self.prepare()
+        return await self.run_unprepared(job, *args, **kwargs)
+
+    async def run_unprepared(
+        self,
+        job: Callable[Concatenate[Connection, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """`run`, for who prepares."""
         for left in reversed(range(TRIES)):
             try:
                 return await self._once(job, *args, **kwargs)

@@ -3,11 +3,13 @@
 Dispatch, people's searches and the fleet's watch have pools of their own: none waits for another.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from comporta.clients.postgresql import Address, Connection, Pool, address_of
-from comporta.errors import ConfigError
+from comporta.errors import ConfigError, StoreUnavailableError
 from comporta.i18n import _
 
 VERSION_MIN = 15
@@ -27,13 +29,16 @@ class Database:
 
     Args:
         url: `postgresql://…`
+        migrate: a job that brings the schema up to date.
 
     Raises:
         ConfigError: the URL cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, migrate: Callable[[Connection], Awaitable[None]]) -> None:
         self.address: Address = address_of(url)
+        self._migrate = migrate
+        self._preparing = asyncio.Lock()
         self.work = Pool(self.address, WORK_SIZE, WORK_S, **_BY_INDEX)
         """For dispatch."""
         self.people = Pool(self.address, PEOPLE_SIZE, PEOPLE_S)
@@ -44,19 +49,37 @@ class Database:
         """For retention, which waits for itself only."""
 
     async def open(self) -> None:
-        """Connect once, and check the server.
+        """Check the server and its schema; if it is away, whoever asks something next does that.
 
         Raises:
             ConfigError: it would lose what it confirmed, or is too old.
-            StoreUnavailableError: it cannot be reached.
+            SchemaTooNewError: a newer version wrote it.
         """
         for pool in self._pools:
             await pool.open()
-        facts = await self.watch.run(_facts)
-        _check(facts, self.address.where)
-        if facts[3] == "off":  # somebody's choice for other tables of this server
+            pool.prepare = self._prepare_late
+        with suppress(StoreUnavailableError):
+            await self._prepare()
+
+    async def _prepare(self) -> None:
+        async with self._preparing:
+            if self.watch.prepare is None:  # somebody else has
+                return
+            facts = await self.watch.run_unprepared(_facts)
+            _check(facts, self.address.where)
+            if facts[3] == "off":  # somebody's choice for other tables of this server
+                for pool in self._pools:
+                    pool.always(synchronous_commit="on")
+            await self.watch.run_unprepared(self._migrate)
             for pool in self._pools:
-                pool.always(synchronous_commit="on")
+                pool.prepare = None
+
+    async def _prepare_late(self) -> None:
+        """Once others rely on it, what is wrong with it is an outage to them."""
+        try:
+            await self._prepare()
+        except ConfigError as error:
+            raise StoreUnavailableError(str(error)) from None
 
     async def close(self) -> None:
         """Wait for what is under way, then stop."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from comporta.clients.postgresql import Connection
 from comporta.clients.postgresql_bell import Bell
 from comporta.clients.postgresql_database import Database
 from comporta.domain.dedupe import DEFAULT_WINDOW_S
@@ -52,7 +53,7 @@ class PostgresLedger(PostgresPeople):
         window_s: float = DEFAULT_WINDOW_S,
         observe: Callable[[int, float], None] | None = None,
     ) -> None:
-        self._database = Database(url)
+        self._database = Database(url, self._migrate)
         self._observe = observe
         schema = self._database.address.schema
         self._channel = signals.channel_of(schema)
@@ -68,15 +69,16 @@ class PostgresLedger(PostgresPeople):
         return "postgresql"
 
     async def open(self) -> None:
-        """See the port.
+        """See the port. One that is away fails whoever asks it something, not this.
 
         Raises:
             ConfigError: the server is too old, or would lose what it confirmed.
-            StoreUnavailableError: it cannot be reached.
         """
         await self._database.open()
+
+    async def _migrate(self, connection: Connection) -> None:
         address = self._database.address
-        await self._database.watch.run(migrate, address.schema, address.where)
+        await migrate(connection, address.schema, address.where)
 
     async def close(self) -> None:
         """See the port."""
