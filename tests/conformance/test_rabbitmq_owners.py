@@ -110,7 +110,8 @@ def test_whatever_owners_read_and_commit_each_event_is_seen_and_in_order(
     place: str, seed: int
 ) -> None:
     chance = Random(seed)  # noqa: S311  (no secret)
-    bodies = fill(place, 60)
+    owners = 12
+    bodies = fill(place, (owners + 1) * WINDOW)  # more than all of them can commit
 
     async def one_owner() -> list[bytes]:
         log = make(place)
@@ -123,7 +124,7 @@ def test_whatever_owners_read_and_commit_each_event_is_seen_and_in_order(
             return [entry.record.body for entry in batch.entries]
 
     seen: list[bytes] = []
-    for _owner in range(12):
+    for _owner in range(owners):
         read = asyncio.run(one_owner())
         assert read == bodies[bodies.index(read[0]) :][: len(read)]
         seen += [body for body in read if body not in seen]
