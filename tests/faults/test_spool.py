@@ -59,7 +59,7 @@ def test_who_sends_the_spool_on_is_killed_and_another_one_goes_on_within_seconds
         appenders.go_on(50)
         with appenders.one():
             fail(tmp_path, Fault.DOWN)
-            appenders.go_on(1_000)
+            appenders.go_on(500)
             drainer.kill()
             mend(tmp_path)
             began = time.monotonic()
