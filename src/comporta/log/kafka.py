@@ -116,6 +116,7 @@ class KafkaLog:
             _log.warning("watermark.not_saved", error=str(error))
         if self._reader is not None:
             await self._reader.close()
+        await asyncio.to_thread(self._topic.close)
 
     async def identity(self) -> str:
         """See the port."""
@@ -150,6 +151,8 @@ class KafkaLog:
     async def read(self, after: Mapping[int, int], events_max: int, bytes_max: int) -> Batch:
         """See the port."""
         if self._reader is None:
+            if not after:  # who reads nothing is no reader, and may become a member of the group yet
+                return Batch((), {})
             self._reader = self._new_reader(grouped=False)
         return await self._reader.read(after, events_max, bytes_max)
 

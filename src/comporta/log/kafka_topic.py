@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -66,6 +66,7 @@ class Topic:
         except KafkaException as error:
             raise misconfigured(error) from None
         self._cause: KafkaError | None = None
+        self._outsider: Consumer | None = None
         self._all = [TopicPartition(place.topic, number) for number in range(partitions)]
 
     def settle(self) -> Found:
@@ -118,13 +119,26 @@ class Topic:
         Raises:
             StoreUnavailableError: it cannot be told now.
         """
-        wanted = ConsumerGroupTopicPartitions(self._place.group, self._all)
         try:
-            asked = self._admin.list_consumer_group_offsets([wanted], request_timeout=ASK_S)
-            answer = asked[self._place.group].result()
+            found = self._asker().committed(self._all, timeout=ASK_S)
         except KafkaException as error:
             raise unavailable(self._place, error) from None
-        return {one.partition: one.offset for one in answer.topic_partitions if one.offset >= 0}
+        return {one.partition: one.offset for one in found if one.offset >= 0}
+
+    def _asker(self) -> Consumer:
+        """A consumer that is no member of the group and only asks about it.
+
+        Not the client for administration: where a group's coordinator is away for longer than the
+        question may take, that one ends the process (an assertion of librdkafka 2.16).
+        """
+        if self._outsider is None:
+            self._outsider = Consumer(told(self._place, self._place.consumer()))
+        return self._outsider
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._outsider is not None:
+            self._outsider.close()
 
     def forget(self, before: Mapping[int, int]) -> None:
         """Delete what comes before these offsets of Kafka.
