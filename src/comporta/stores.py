@@ -98,11 +98,14 @@ async def sample_of(settings: Settings, stores: Stores, now_ms: int) -> Sample:
         OSError: the folder of a store is gone.
     """
     paths = [Path(path_of(url)) for url in (settings.log_url, settings.ledger_url) if path_of(url)]
-    folders = {path.parent for path in paths} | {settings.data}
     rooms = [await stores.log.room(), await stores.ledger.keeping.room()]
+    used_bytes = sum(one.used_bytes for one in rooms)
+    if not is_embedded(settings.ledger_url):  # what grows is elsewhere, on a disk that nobody sees
+        return Sample(now_ms, used_bytes, None)
+    folders = {path.parent for path in paths}
     free_bytes = await asyncio.to_thread(lambda: min(shutil.disk_usage(f).free for f in folders))
     spare_bytes = sum(one.spare_bytes for one in rooms)
-    return Sample(now_ms, sum(one.used_bytes for one in rooms), free_bytes + spare_bytes)
+    return Sample(now_ms, used_bytes, free_bytes + spare_bytes)
 
 
 def _log(settings: Settings, tally: Tally, use: Use) -> Log:
@@ -121,7 +124,13 @@ def _log(settings: Settings, tally: Tally, use: Use) -> Log:
         upkeep=drains,
         observe=observe,
     )
-    return SpooledLog(broker, spool, after_s=settings.spool_after_s, drains=drains)
+    return SpooledLog(
+        broker,
+        spool,
+        after_s=settings.spool_after_s,
+        drains=drains,
+        observe=lambda what, events: tally.spool_events.add((what,), events),
+    )
 
 
 def _observe_log(tally: Tally):  # type: ignore[no-untyped-def]  # noqa: ANN202

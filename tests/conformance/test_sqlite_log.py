@@ -10,6 +10,7 @@ import pytest
 
 from comporta.embedded import upkeep
 from comporta.errors import ConfigError, SchemaTooNewError, StoreUnavailableError
+from comporta.log.frames import NEWEST
 from comporta.log.port import Log
 from comporta.log.sqlite import SqliteLog
 from comporta.testing.conformance.appender import PARTITIONS
@@ -88,7 +89,7 @@ def put_row(path: Path, row: bytes) -> None:
 @pytest.mark.parametrize(
     ("row", "error"),
     [
-        (msgspec.msgpack.encode((2, "of tomorrow")), SchemaTooNewError),
+        (msgspec.msgpack.encode((NEWEST + 1, "of the day after tomorrow")), SchemaTooNewError),
         (b"\xc1 garbage", StoreUnavailableError),
     ],
 )

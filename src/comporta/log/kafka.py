@@ -151,7 +151,7 @@ class KafkaLog:
     async def read(self, after: Mapping[int, int], events_max: int, bytes_max: int) -> Batch:
         """See the port."""
         if self._reader is None:
-            if not after:  # who reads nothing is no reader, and may become a member of the group yet
+            if not after:  # who reads nothing may become a member of the group yet
                 return Batch((), {})
             self._reader = self._new_reader(grouped=False)
         return await self._reader.read(after, events_max, bytes_max)

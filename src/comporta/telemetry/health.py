@@ -78,6 +78,8 @@ class HealthReport(msgspec.Struct, frozen=True):
     engines: Engines
     problems: tuple[str, ...]
     """Whole sentences: what is wrong and what to do; empty if all is well."""
+    warnings: tuple[str, ...]
+    """Settings of an engine's server that weaken what is promised; the verdict leaves them out."""
     lag: int | None
     pending: int | None
     scheduled: int | None
@@ -123,6 +125,7 @@ def report(inputs: HealthInputs, language: str = "en") -> HealthReport:
         uptime_s=_seconds(inputs.started_at_ms, inputs.now_ms),
         engines=Engines(inputs.log.engine, inputs.ledger_engine, inputs.state_engine),
         problems=(*broken, *worries),
+        warnings=inputs.log.warnings,
         lag=inputs.lag,
         pending=totals.pending if totals else None,
         scheduled=totals.scheduled if totals else None,
@@ -166,7 +169,8 @@ def as_text(report: HealthReport, language: str = "en") -> str:
         (_("workers"), _known(None if report.workers is None else len(report.workers), unknown)),
     ]
     width = max(len(name) for name, _value in rows)
-    lines = [f"Comporta: {verdicts[report.status]}", *(f"  ! {line}" for line in report.problems)]
+    told = (*report.problems, *report.warnings)
+    lines = [f"Comporta: {verdicts[report.status]}", *(f"  ! {line}" for line in told)]
     return "\n".join([*lines, *(f"  {name:<{width}}  {value}" for name, value in rows), ""])
 
 
@@ -205,7 +209,8 @@ def _stoppers(inputs: HealthInputs, _: Translate) -> list[str]:
 
 def _worries(inputs: HealthInputs, _: Translate) -> list[str]:
     worries = [reason for reason in _stoppers(inputs, _) if reason != inputs.log.error]
-    worries += [one for one in (inputs.log.degraded, *inputs.log.warnings) if one]
+    if inputs.log.degraded:
+        worries.append(inputs.log.degraded)
     if inputs.totals is None:
         worries.append(_("The ledger does not answer; events are accepted and wait in the log."))
     if inputs.lag is not None and inputs.lag > LAG_DEGRADED:

@@ -61,7 +61,10 @@ def test_a_log_that_spools_is_degraded_and_ready() -> None:
 
 def test_a_setting_that_endangers_events_is_told() -> None:
     inputs = changed(log=LogHealth("redis", warnings=("appendfsync is everysec.",)))
-    assert health.report(inputs).problems == ("appendfsync is everysec.",)
+    report = health.report(inputs)
+    assert (report.status, report.problems) == ("ok", ())
+    assert report.warnings == ("appendfsync is everysec.",)
+    assert "! appendfsync is everysec." in health.as_text(report)
 
 
 @pytest.mark.parametrize("changes", [{"draining": True}, {"pending_bytes": 1024}])
