@@ -6,17 +6,26 @@ Figures of one run on one machine can be compared with one another, and with not
 import argparse
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from tests.bench import delivery, e2e, held, ingest, ledger, soak
+from tests.bench import delivery, e2e, engines, held, ingest, ledger, soak
+from tests.bench.aim import Aim
 from tests.bench.delivery_figures import DeliveryResults
 from tests.bench.figures import EndToEndRow, Results, aims, growth
 from tests.bench.servers import contestants
-from tests.bench.tables import THROUGHPUT_NOTE, open_table, table, throughput_table
+from tests.bench.tables import (
+    ENGINE_NOTE,
+    THROUGHPUT_NOTE,
+    engine_table,
+    open_table,
+    table,
+    throughput_table,
+)
 
 SOAK_RATE = 2000.0
 PARTS = ("ingest", "e2e", "delivery")
@@ -40,6 +49,9 @@ def main() -> None:
         if options.soak:
             _soak(options.soak, Path(name), errors)
             return
+        if options.engine:
+            _engines(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
+            return
         results = _measure(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
     if options.json:
         found = {"results": results, "aims": aims(results)}
@@ -60,9 +72,30 @@ def _options() -> argparse.Namespace:
         help="measure one part; what the ledger costs with a million events is measured only so",
     )
     parser.add_argument(
+        "--engine",
+        action="append",
+        choices=[*engines.ENGINES, "all"],
+        metavar="NAME",
+        help=f"compare engines for the log instead: {', '.join(engines.ENGINES)} or all",
+    )
+    parser.add_argument(
         "--soak", type=int, metavar="EVENTS", help="watch the memory over so many events instead"
     )
     return parser.parse_args()
+
+
+def _engines(options: argparse.Namespace, folder: Path, say: ingest.Say) -> None:
+    names = engines.ENGINES if "all" in options.engine else tuple(options.engine)
+    rows = engines.measure(names, quick=options.quick, folder=folder, say=say)
+    found = engines.aims(rows)
+    if options.json:
+        data = msgspec.json.encode({"engines": rows, "aims": found})
+        sys.stdout.write(msgspec.json.format(data, indent=2).decode() + "\n")
+        return
+    console = Console(width=max(100, Console().width))
+    for made in (engine_table(rows), _aims_table(found)):
+        console.print(made)
+    console.print(ENGINE_NOTE, style="dim")
 
 
 def _soak(events: int, folder: Path, console: Console) -> None:
@@ -123,7 +156,7 @@ def _show(results: Results) -> None:
         console.print(NOTE, style="dim")
     if results.delivery.throughput:
         console.print(THROUGHPUT_NOTE, style="dim")
-    console.print(_aims_table(results))
+    console.print(_aims_table(aims(results)))
 
 
 def _ingest_table(results: Results) -> Table:
@@ -203,9 +236,9 @@ def _ledger_table(results: Results) -> Table:
     return made
 
 
-def _aims_table(results: Results) -> Table:
+def _aims_table(found: Sequence[Aim]) -> Table:
     made = table("Aims", "what", "wanted", "got", "")
-    for aim in aims(results):
+    for aim in found:
         verdict = "[green]met[/]" if aim.met else "[red]missed[/]"
         made.add_row(aim.what, aim.wanted, aim.got, verdict)
     return made

@@ -15,11 +15,13 @@ from typing import Any
 import aio_pika
 import uvloop
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from redis.asyncio import Redis
 from tests.bench.load import CONNECTIONS, bodies
 
 Publish = Callable[[bytes], Awaitable[object]]
 QUEUE = "comporta.bench.ceiling"
+PARTITIONS = 16
 
 
 @asynccontextmanager
@@ -56,6 +58,10 @@ async def kafka(url: str) -> AsyncIterator[Publish]:
     """An idempotent producer with `acks=all`; delivery reports are fetched by a thread."""
     loop = asyncio.get_running_loop()
     servers = url.removeprefix("kafka://").partition("/")[0]
+    made = AdminClient({"bootstrap.servers": servers}).create_topics(
+        [NewTopic(QUEUE, PARTITIONS, 1)]
+    )
+    await asyncio.to_thread(made[QUEUE].result)
     producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "acks": "all"})
     going = True
 

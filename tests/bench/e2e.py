@@ -4,7 +4,7 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,17 @@ def measure(  # noqa: PLR0913  (what the bench varies)
     *,
     chatwoots: int = CHATWOOTS,
     conversations: int = CONVERSATIONS,
+    env: Mapping[str, str] | None = None,
 ) -> EndToEndRow:
-    """One simulation, and the wait until everything that was acknowledged has arrived."""
+    """One simulation, and the wait until everything that was acknowledged has arrived.
+
+    `env`: more settings of the gateway.
+    """
     port = free_port()
     sink = [sys.executable, "-m", "tests.bench.sink", str(port)]
     with (
         process(sink, port, folder / f"sink-{port}.log"),
-        comporta(f"e2e-{port}", folder, fleet(port, chatwoots), workers) as gateway,
+        comporta(f"e2e-{port}", folder, fleet(port, chatwoots), workers, env=env) as gateway,
     ):
         speed = f"{rate:,.0f} events a second" if rate else "as fast as it goes"
         say(f"end to end, {chatwoots:,} Chatwoots, {speed}, workers: {workers}")

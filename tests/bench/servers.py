@@ -176,14 +176,15 @@ def comporta(  # noqa: PLR0913  (what benches vary)
     *,
     data: Path | None = None,
     ready: bool = True,
-    **env: str,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """The gateway on the embedded engine; with an empty data folder, if none is given.
 
     `ready`: dispatch has its partitions when the block begins; else the gateway only listens.
     """
     data = data or data_folder(folder, fleet)
-    settings = {"COMPORTA_DATA": str(data), "COMPORTA_FLEET": str(data / "fleet.toml")} | env
+    settings = {"COMPORTA_DATA": str(data), "COMPORTA_FLEET": str(data / "fleet.toml")}
+    settings |= env or {}
     more = ("--workers", str(workers)) if workers > 1 else ()
     with uvicorn(name, "comporta.asgi:app", folder, *more, **settings) as server:
         if ready:

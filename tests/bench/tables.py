@@ -2,11 +2,17 @@
 
 from rich.table import Table
 from tests.bench.delivery_figures import OpenRow, ThroughputRow
+from tests.bench.engines import E2E_RATE, RATE, EngineRow
 
 THROUGHPUT_NOTE = (
     "A stock waits in the log when the gateway starts; 32 deliveries at a time (24 for one instance"
     " alone), and 32 calls of the client. CPU is the dispatch process's: taking over, delivering,"
     " recording; the client's is its own."
+)
+ENGINE_NOTE = (
+    "One worker, 64 connections. Ingest has ledger and state embedded; end to end has PostgreSQL"
+    " and Redis for them, but for sqlite. The client alone publishes the same bodies, 64 at a time,"
+    " each confirmed before the next. All servers are on this machine, and every one of them syncs."
 )
 
 
@@ -48,4 +54,22 @@ def open_table(rows: tuple[OpenRow, ...]) -> Table:
         made.add_row("dispatch MB", *(f"{one:.0f}" for one in memory))
         speeds = (row.taken_over_per_s, row.released_per_s)
         made.add_row("taken over, delivered /s", "", *(f"{one:,.0f}" for one in speeds))
+    return made
+
+
+def engine_table(rows: list[EngineRow]) -> Table:
+    """The log's engines side by side."""
+    columns = ("engine", "client/s", "ingest/s", "p99 ms", "CPU µs", f"p99 at {RATE:,.0f}/s")
+    made = table("Engines of the log", *columns, f"lag p99 at {E2E_RATE:,.0f}/s, ms", "lost")
+    for row in rows:
+        made.add_row(
+            row.engine,
+            f"{row.ceiling.per_s:,.0f}" if row.ceiling else "",
+            f"{row.per_s:,.0f}",
+            f"{row.p99_ms:.1f}",
+            f"{row.cpu_us:,.0f}",
+            f"{row.rate_p99_ms:.1f}",
+            f"{row.end_to_end.lag_p99_ms:,.0f}",
+            f"{row.end_to_end.lost}",
+        )
     return made
