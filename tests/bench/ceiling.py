@@ -58,9 +58,8 @@ async def kafka(url: str) -> AsyncIterator[Publish]:
     """An idempotent producer with `acks=all`; delivery reports are fetched by a thread."""
     loop = asyncio.get_running_loop()
     servers = url.removeprefix("kafka://").partition("/")[0]
-    made = AdminClient({"bootstrap.servers": servers}).create_topics(
-        [NewTopic(QUEUE, PARTITIONS, 1)]
-    )
+    admin = AdminClient({"bootstrap.servers": servers})
+    made = admin.create_topics([NewTopic(QUEUE, PARTITIONS, 1)])
     await asyncio.to_thread(made[QUEUE].result)
     producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "acks": "all"})
     going = True
