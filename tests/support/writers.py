@@ -8,6 +8,7 @@ import msgspec
 from comporta.domain.event import Record
 from comporta.errors import StoreUnavailableError
 from comporta.log.port import Log
+from comporta.testing.conformance.records import until
 
 WRITERS = 24
 APPENDS_S = 12.0
@@ -26,6 +27,15 @@ class Writers:
     @property
     def count(self) -> int:
         return sum(len(mine) for mine in self.acknowledged)
+
+    async def go_on(self) -> None:
+        """Return when many more are acknowledged."""
+        seen = self.count
+
+        async def more() -> bool:
+            return self.count > seen + 300
+
+        await until("appends go on", more, 20.0)
 
     def stop(self) -> None:
         self._go_on = False

@@ -29,6 +29,7 @@ ANSWER_S = 5.0
 CONNECT_S = 2.0
 CONNECTIONS_MAX = 100
 """To one server, from one process."""
+_LOST = (RedisConnectionError, RedisTimeoutError)
 Word: TypeAlias = str | bytes | int | float
 Call: TypeAlias = Sequence[Word]
 _FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
@@ -117,9 +118,7 @@ class RedisServer:
         except _FAILURES as error:
             self._lost = True
             raise self.unavailable(error) from None
-        self._lost = any(
-            isinstance(one, (RedisConnectionError, RedisTimeoutError)) for one in answers
-        )
+        self._lost |= any(isinstance(one, _LOST) for one in answers)
         return [self.unavailable(one) if isinstance(one, _FAILURES) else one for one in answers]
 
     async def everywhere(self, *words: Word) -> list[tuple[str, Any]]:
@@ -193,6 +192,7 @@ class RedisServer:
         """
         if self._lost and isinstance(self._client, RedisCluster):
             await self._client.nodes_manager.initialize()
+            self._lost = False
 
     async def _send(self, calls: Sequence[Call]) -> list[Any]:
         if isinstance(self._client, RedisCluster):

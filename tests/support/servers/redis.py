@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -97,6 +98,13 @@ class RedisSentinel(RedisProcess):
         return f"redis+sentinel://127.0.0.1:{self.port}/main/0"
 
 
+def _wait(happens: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + START_S
+    while not happens():
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
+
+
 def _cluster_settings() -> dict[str, str]:
     return {
         "cluster-enabled": "yes",
@@ -140,25 +148,24 @@ class RedisCluster:
         """Start one more server, which takes over when `node` is gone."""
         replica = RedisProcess(folder, _cluster_settings())
         replica.start()
-        ports = str(node.port), node.settings["cluster-port"]
-        replica.cli("CLUSTER", "MEET", "127.0.0.1", *ports)
+        for one in self.nodes:
+            replica.cli("CLUSTER", "MEET", "127.0.0.1", str(one.port), one.settings["cluster-port"])
         id_ = node.cli("CLUSTER", "MYID")
-        ends_at = time.monotonic() + START_S
-        while replica.cli("CLUSTER", "REPLICATE", id_) != "OK" or not self._all_know(replica):
-            assert time.monotonic() < ends_at
-            time.sleep(0.05)
+        _wait(lambda: replica.cli("CLUSTER", "REPLICATE", id_) == "OK")
+        _wait(lambda: self._ready_to_vote(replica))
         return replica
 
-    def _all_know(self, replica: RedisProcess) -> bool:
-        """Those who vote have heard of it."""
-        known = f"127.0.0.1:{replica.port}@{replica.settings['cluster-port']} slave"
-        return all(known in node.cli("CLUSTER", "NODES") for node in self.nodes)
+    def _ready_to_vote(self, replica: RedisProcess) -> bool:
+        """All have heard of it, and it of all: otherwise nobody is elected."""
+        all_of_them = [*self.nodes, replica]
+        known = [one.cli("CLUSTER", "NODES") for one in all_of_them]
+        as_replica = f":{replica.port}@{replica.settings['cluster-port']} slave"
+        return all(f":{one.port}@" in nodes for nodes in known for one in all_of_them) and all(
+            as_replica in nodes for nodes in known[:-1]
+        )
 
     def _wait_until_ok(self) -> None:
-        ends_at = time.monotonic() + START_S
-        while not all("cluster_state:ok" in node.cli("CLUSTER", "INFO") for node in self.nodes):
-            assert time.monotonic() < ends_at, self.nodes[0].cli("CLUSTER", "INFO")
-            time.sleep(0.05)
+        _wait(lambda: all("cluster_state:ok" in n.cli("CLUSTER", "INFO") for n in self.nodes))
 
     def kill(self) -> None:
         for node in self.nodes:
