@@ -51,7 +51,8 @@ _CONSUMER: Conf = {
     "session.timeout.ms": SESSION_TIMEOUT_MS,
     "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 3,
     "queued.max.messages.kbytes": PREFETCH_KIB,
-    "fetch.wait.max.ms": 100,
+    "fetch.wait.max.ms": 20,
+    "fetch.min.bytes": 65_536,
 }
 _OURS = frozenset({
     *_EVERY,
