@@ -132,6 +132,7 @@ class Gateway:
                 one.name for one in self._watch.fleet.destinations if one.paused
             ),
             deferred_destinations=await self._deferred(),
+            state_warnings=tuple(stores.state.warnings),
         )
 
     async def _deferred(self) -> dict[str, str]:

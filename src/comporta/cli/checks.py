@@ -18,6 +18,7 @@ from comporta.domain.breaker import Breaker
 from comporta.domain.fleet import Fleet
 from comporta.domain.growth import Growth, growth_of
 from comporta.domain.partitioning import PARTITIONS_MAX
+from comporta.engines import SQLITE
 from comporta.errors import StoreUnavailableError
 from comporta.i18n import _, plural
 from comporta.ledger.port import EventFilter, LedgerTotals
@@ -150,6 +151,7 @@ async def stores_checks(stores: LocalStores, now_ms: int, lease_s: float) -> lis
     samples = await stores.ledger.keeping.samples()
     return [
         ok(Word("schema", _("schema")), _("current")),
+        *engines(stores),
         growth(growth_of(samples)),
         *space(gives_back=await stores.ledger.keeping.gives_back()),
         *log(stores.log.health(), await _lag(stores.log)),
@@ -160,6 +162,23 @@ async def stores_checks(stores: LocalStores, now_ms: int, lease_s: float) -> lis
         *breakers(fleet, await stores.state.breakers()),
         clock(now_ms / 1000, newest[0].accepted_at_ms / 1000 if newest else None),
     ]
+
+
+def engines(stores: LocalStores) -> Iterator[Finding]:
+    """Whether log, ledger and state fit each other, and what weakens the state."""
+    check = Word("engines", _("engines"))
+    log, ledger, state = stores.log.health().engine, stores.ledger.engine, stores.state.engine
+    found = f"log {log} · ledger {ledger} · state {state}"
+    if log != SQLITE.name and SQLITE.name in {ledger, state}:
+        todo = _(
+            "Let only one server use this log; for several, set COMPORTA_LEDGER and"
+            " COMPORTA_STATE, too. See docs/engines.md."
+        )
+        yield Finding(check, Level.WARN, found, todo)
+    else:
+        yield ok(check, found)
+    for warning in stores.state.warnings:
+        yield Finding(Word("state", _("state")), Level.WARN, warning)
 
 
 async def _lag(log: Log) -> int | None:

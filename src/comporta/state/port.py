@@ -53,6 +53,11 @@ class State(Protocol):
         """Its name, for people."""
         ...
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Settings of the engine's server that weaken what is promised, in sentences."""
+        ...
+
     async def open(self) -> None:
         """Get ready."""
         ...

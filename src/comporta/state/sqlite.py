@@ -81,6 +81,11 @@ class SqliteState:
         """See the port."""
         return "sqlite"
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """See the port."""
+        return ()
+
     async def open(self) -> None:
         """See the port."""
         await self._store.run(_ready)

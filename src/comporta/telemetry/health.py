@@ -49,6 +49,8 @@ class HealthInputs(msgspec.Struct, frozen=True):
     """Names."""
     deferred_destinations: dict[str, str] = {}
     """Name → what fails, of those whose circuit breaker is not closed."""
+    state_warnings: tuple[str, ...] = ()
+    """See `State.warnings`."""
 
 
 class Engines(msgspec.Struct, frozen=True):
@@ -125,7 +127,7 @@ def report(inputs: HealthInputs, language: str = "en") -> HealthReport:
         uptime_s=_seconds(inputs.started_at_ms, inputs.now_ms),
         engines=Engines(inputs.log.engine, inputs.ledger_engine, inputs.state_engine),
         problems=(*broken, *worries),
-        warnings=inputs.log.warnings,
+        warnings=(*inputs.log.warnings, *inputs.state_warnings),
         lag=inputs.lag,
         pending=totals.pending if totals else None,
         scheduled=totals.scheduled if totals else None,

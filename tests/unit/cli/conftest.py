@@ -57,6 +57,8 @@ class FakeKeeping:
 class FakeLedger:
     """Answers from lists, and remembers what it was asked for."""
 
+    engine = "sqlite"
+
     def __init__(self) -> None:
         self.now_fleet = fleet()
         self.keeping = FakeKeeping()
@@ -203,6 +205,9 @@ class FakeLedger:
 
 
 class FakeState:
+    engine = "sqlite"
+    warnings: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         self.refused: list[Rejected] = []
         self.alive: list[WorkerRow] = []
@@ -227,12 +232,13 @@ class FakeLog:
     def __init__(self) -> None:
         self.error = ""
         self.behind = 0
+        self.engine = "sqlite"
 
     async def lag(self) -> int:
         return self.behind
 
     def health(self) -> LogHealth:
-        return LogHealth("sqlite", self.error)
+        return LogHealth(self.engine, self.error)
 
 
 class FakeAdmin:

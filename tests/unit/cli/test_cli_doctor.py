@@ -38,6 +38,21 @@ def test_a_healthy_gateway_is_ok_everywhere_but_for_the_source_without_a_secret(
     assert {name for name, level in levels.items() if level != "ok"} == {"sources"}
 
 
+def test_a_log_that_others_could_read_beside_a_ledger_that_is_a_file_is_warned_about(
+    comporta: Any, stores: Any
+) -> None:
+    assert level_of(comporta("doctor", "--json").data, "engines") == "ok"
+    stores.log.engine = "redis"
+    found = next(one for one in comporta("doctor", "--json").data if one["check"] == "engines")
+    assert found["level"] == "warn"
+    assert "only one server" in found["todo"]
+    stores.ledger.engine, stores.state.engine = "postgresql", "redis"
+    stores.state.warnings = ("maxmemory-policy is allkeys-lru.",)
+    ran = comporta("doctor", "--json").data
+    assert level_of(ran, "engines") == "ok"
+    assert level_of(ran, "state") == "warn"
+
+
 def test_every_complaint_says_what_to_do(comporta: Any, stores: Any) -> None:
     stores.state.alive = []
     stores.ledger.dead = 3
