@@ -33,7 +33,7 @@ from comporta.ingest.admission import Admission
 from comporta.ingest.directory import Directory
 from comporta.ingest.endpoint import WebhookEndpoint
 from comporta.ingest.rejected import RejectedRing
-from comporta.log.spool import SpooledLog
+from comporta.log.spool.log import SpooledLog
 from comporta.settings import Settings
 from comporta.state.port import WorkerRow
 from comporta.stores import Stores, Use, open_stores

@@ -24,7 +24,7 @@ from comporta.engines import (
 from comporta.errors import ConfigError
 from comporta.i18n import _
 from comporta.ledger.port import Ledger
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.log.port import Broker, Log
 from comporta.log.sqlite import SqliteLog
 from comporta.state.port import State
@@ -33,11 +33,11 @@ from comporta.state.sqlite import SqliteState
 Observe = Callable[[int, float], None]
 """Told the number of entries (or jobs) and the seconds of each durable write."""
 _ELSEWHERE = {
-    (REDIS, Store.LOG): "comporta.log.redis:RedisLog",
-    (REDIS, Store.STATE): "comporta.state.redis:RedisState",
-    (RABBITMQ, Store.LOG): "comporta.log.rabbitmq:RabbitLog",
-    (KAFKA, Store.LOG): "comporta.log.kafka:KafkaLog",
-    (POSTGRESQL, Store.LEDGER): "comporta.ledger.postgres:PostgresLedger",
+    (REDIS, Store.LOG): "comporta.log.redis.log:RedisLog",
+    (REDIS, Store.STATE): "comporta.state.redis.state:RedisState",
+    (RABBITMQ, Store.LOG): "comporta.log.rabbitmq.log:RabbitLog",
+    (KAFKA, Store.LOG): "comporta.log.kafka.log:KafkaLog",
+    (POSTGRESQL, Store.LEDGER): "comporta.ledger.postgres.ledger:PostgresLedger",
 }
 
 

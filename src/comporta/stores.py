@@ -18,8 +18,8 @@ from comporta.fleet.service import FleetService
 from comporta.i18n import _
 from comporta.ledger.admin import AdminLedger
 from comporta.log.port import Log
-from comporta.log.spool import SpooledLog
-from comporta.log.spool_file import SpoolFile
+from comporta.log.spool.file import SpoolFile
+from comporta.log.spool.log import SpooledLog
 from comporta.makers import broker_at, is_embedded, ledger_at, log_at, state_at
 from comporta.operating.keys import KeyService
 from comporta.operating.trials import TrialService

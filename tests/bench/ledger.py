@@ -28,10 +28,10 @@ from comporta.embedded.connection import connect
 from comporta.embedded.migrations import migrate
 from comporta.embedded.rows import transaction
 from comporta.embedded.upkeep import WAL_BYTES_MAX
-from comporta.ledger import sqlite_dispatch as work
 from comporta.ledger.port import NewEvent, Target
-from comporta.ledger.sqlite import PAGE_BYTES
-from comporta.ledger.sqlite_recording import Recorder
+from comporta.ledger.sqlite import dispatch as work
+from comporta.ledger.sqlite.ledger import PAGE_BYTES
+from comporta.ledger.sqlite.recording import Recorder
 
 RECORDED, SETTLED = 256, 100
 FILLED = 4096

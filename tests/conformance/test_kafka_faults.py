@@ -22,7 +22,7 @@ from tests.support.proxy import Proxy
 from tests.support.servers.kafka import Kafka
 
 from comporta.errors import StoreUnavailableError
-from comporta.log.kafka import KafkaLog
+from comporta.log.kafka.log import KafkaLog
 from comporta.testing.conformance.children import running
 from comporta.testing.conformance.records import append_all, opened, read_all, record, until
 

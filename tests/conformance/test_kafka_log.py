@@ -13,9 +13,10 @@ from confluent_kafka.admin import AdminClient
 from tests.support.servers.kafka import Kafka
 
 from comporta.errors import SchemaTooNewError, StoreUnavailableError
-from comporta.log import kafka_reader, kafka_shelf
 from comporta.log.frames import NEWEST, pack
-from comporta.log.kafka import KafkaLog
+from comporta.log.kafka import reader
+from comporta.log.kafka import shelf as kafka_shelf
+from comporta.log.kafka.log import KafkaLog
 from comporta.log.port import Log
 from comporta.testing.conformance.appender import PARTITIONS
 from comporta.testing.conformance.log import LogSuite
@@ -127,8 +128,8 @@ def test_a_backlog_is_held_back_and_arrives_whole(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_shelf, "EVENTS_MAX", 50)
-    monkeypatch.setattr(kafka_reader, "AT_A_TIME", 20)
-    monkeypatch.setattr(kafka_reader, "HOLD_S", 0.05)
+    monkeypatch.setattr(reader, "AT_A_TIME", 20)
+    monkeypatch.setattr(reader, "HOLD_S", 0.05)
     held: list[int] = []
 
     async def run() -> None:

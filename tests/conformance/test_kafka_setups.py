@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from tests.support.servers.kafka import PASSWORD, USER, Kafka
 
 from comporta.errors import ConfigError, StoreUnavailableError
-from comporta.log.kafka import KafkaLog
+from comporta.log.kafka.log import KafkaLog
 from comporta.log.port import LogHealth
 from comporta.testing.conformance.records import append_all, opened, read_all, record, until
 

@@ -11,10 +11,10 @@ from comporta.clients.postgresql import Connection, address_of
 from comporta.domain.delivery import AttemptResult, DeliveryState, Outcome, Verdict
 from comporta.domain.fleet import Fleet
 from comporta.errors import ConfigError, ConflictError, SchemaTooNewError, StoreUnavailableError
-from comporta.ledger import postgres_signals as signals
 from comporta.ledger.port import LaneKey
-from comporta.ledger.postgres import PostgresLedger
-from comporta.ledger.postgres_days import DAY_MS, TABLES, day_of, part_of, range_of
+from comporta.ledger.postgres import signals
+from comporta.ledger.postgres.days import DAY_MS, TABLES, day_of, part_of, range_of
+from comporta.ledger.postgres.ledger import PostgresLedger
 from comporta.testing.conformance.ledger_stage import (
     DEAD,
     KEY,

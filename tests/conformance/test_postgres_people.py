@@ -11,7 +11,7 @@ from tests.support.servers.postgresql import Postgresql
 
 from comporta.errors import LimitError
 from comporta.ledger.admin import AdminLedger
-from comporta.ledger.postgres_days import DAY_MS
+from comporta.ledger.postgres.days import DAY_MS
 from comporta.testing.conformance.admin import NOW_MS, AdminSuite, key
 from comporta.testing.conformance.ledger_keeping import LedgerKeepingSuite
 from comporta.testing.conformance.ledger_people import LedgerPeopleSuite

@@ -17,12 +17,10 @@ from comporta.clients.postgresql import Connection
 from comporta.clients.postgresql_database import Database
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.ids import first_at
-from comporta.ledger import postgres_bulk as bulk
-from comporta.ledger import postgres_questions as questions
-from comporta.ledger import postgres_thinning as thinning
 from comporta.ledger.keeping import Kept
 from comporta.ledger.port import Bulk, DeliveryFilter, EventFilter, Ledger
-from comporta.ledger.postgres_days import DAY_MS, range_of
+from comporta.ledger.postgres import bulk, questions, thinning
+from comporta.ledger.postgres.days import DAY_MS, range_of
 from comporta.ledger.sql import blocks
 from comporta.testing.conformance.ledger_stage import NOW_MS, LedgerStage, new_event
 

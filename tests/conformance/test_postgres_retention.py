@@ -18,10 +18,10 @@ from comporta.clients.postgresql_database import Database
 from comporta.domain.delivery import DeliveryState
 from comporta.domain.ids import first_at
 from comporta.domain.partitioning import bulk_lane
-from comporta.ledger import postgres_thinning as thinning
 from comporta.ledger.keeping import Kept
 from comporta.ledger.port import DeliveryFilter, EventFilter, Ledger
-from comporta.ledger.postgres_days import DAY_MS, TABLES
+from comporta.ledger.postgres import thinning
+from comporta.ledger.postgres.days import DAY_MS, TABLES
 from comporta.ledger.retention import Limit, Limits, Retention
 from comporta.testing.conformance.ledger_stage import (
     DEAD,

@@ -15,7 +15,7 @@ from tests.support.writers import WRITERS, Writers
 
 from comporta.domain.event import Record
 from comporta.errors import StoreUnavailableError
-from comporta.log.rabbitmq import RabbitLog
+from comporta.log.rabbitmq.log import RabbitLog
 from comporta.testing.conformance.records import (
     ALL_BYTES,
     ENOUGH,

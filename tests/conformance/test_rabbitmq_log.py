@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tests.support.servers.rabbitmq import RabbitServer
 
-from comporta.log import rabbitmq_queues
 from comporta.log.port import Log
-from comporta.log.rabbitmq import RabbitLog
+from comporta.log.rabbitmq import queues
+from comporta.log.rabbitmq.log import RabbitLog
 from comporta.testing.conformance.appender import PARTITIONS
 from comporta.testing.conformance.log import LogSuite
 
@@ -50,7 +50,7 @@ class TestRabbitLog(LogSuite):
         self.server = server
         server.ensure()
         if "away" not in request.node.name:  # only a node that dies forgets its new queues
-            monkeypatch.setattr(rabbitmq_queues, "SAVED_S", 0)
+            monkeypatch.setattr(queues, "SAVED_S", 0)
 
     def place(self, folder: Path) -> str:
         return f"{self.server.url}?prefix={folder.name[-60:]}"

@@ -16,10 +16,10 @@ import pytest
 from tests.support.servers.rabbitmq import RabbitServer
 
 from comporta.errors import StoreUnavailableError
-from comporta.log import rabbitmq_reading
 from comporta.log.port import Batch, Log
-from comporta.log.rabbitmq import RabbitLog
-from comporta.log.rabbitmq_consumer import WINDOW
+from comporta.log.rabbitmq import reading
+from comporta.log.rabbitmq.consumer import WINDOW
+from comporta.log.rabbitmq.log import RabbitLog
 from comporta.testing.conformance.children import running
 from comporta.testing.conformance.records import (
     ALL_BYTES,
@@ -269,7 +269,7 @@ def test_memory_is_bounded_by_letting_go_of_what_holds_most(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = 1 << 20
-    monkeypatch.setattr(rabbitmq_reading, "HELD_BYTES_MAX", 6 * size)
+    monkeypatch.setattr(reading, "HELD_BYTES_MAX", 6 * size)
 
     async def run() -> None:
         log = make(place)

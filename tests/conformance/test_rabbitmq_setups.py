@@ -10,10 +10,10 @@ from tests.support.certificates import make_certificate
 from tests.support.servers.rabbitmq import RabbitServer
 
 from comporta.errors import ConfigError, StoreUnavailableError
-from comporta.log import rabbitmq_queues
-from comporta.log.rabbitmq import RabbitLog
-from comporta.log.rabbitmq_address import address_of
-from comporta.log.rabbitmq_queues import Queues
+from comporta.log.rabbitmq import queues
+from comporta.log.rabbitmq.address import address_of
+from comporta.log.rabbitmq.log import RabbitLog
+from comporta.log.rabbitmq.queues import Queues
 from comporta.testing.conformance.records import end_of, opened, read_all, record, until
 
 PARTITIONS = 4
@@ -131,8 +131,8 @@ def test_another_number_of_partitions_is_refused(url: str, partitions: int) -> N
 def test_a_server_that_takes_no_message_as_large_as_an_event_is_refused(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = ((rabbitmq_queues.VERSION_MIN, MESSAGE_BYTES_MAX // 2),)
-    monkeypatch.setattr(rabbitmq_queues, "SIZES_USUAL", usual)
+    usual = ((queues.VERSION_MIN, MESSAGE_BYTES_MAX // 2),)
+    monkeypatch.setattr(queues, "SIZES_USUAL", usual)
     with pytest.raises(ConfigError, match=r"max_message_size.*body_bytes_max"):
         asyncio.run(log_at(url, body_bytes_max=MESSAGE_BYTES_MAX).open())
     asyncio.run(use(log_at(url, body_bytes_max=MESSAGE_BYTES_MAX // 2)))

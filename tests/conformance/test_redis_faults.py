@@ -16,7 +16,7 @@ from tests.support.servers.redis import RedisProcess
 from tests.support.writers import WRITERS, Writers
 
 from comporta.errors import StoreUnavailableError
-from comporta.log.redis import RedisLog
+from comporta.log.redis.log import RedisLog
 from comporta.testing.conformance.records import opened, read_all, record, until
 
 PARTITIONS = 4
@@ -148,7 +148,7 @@ def test_while_the_server_is_away_an_append_is_refused_at_once(
 def test_what_is_away_is_noticed_though_nobody_appends(
     server: RedisProcess, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("comporta.log.redis_watch.LOOK_PERIOD_S", 0.2)
+    monkeypatch.setattr("comporta.log.redis.watch.LOOK_PERIOD_S", 0.2)
 
     async def run() -> None:
         log = log_through(proxy, tmp_path)

@@ -7,7 +7,7 @@ import pytest
 from tests.support.servers.redis import RedisCluster, RedisProcess
 
 from comporta.log.port import Log
-from comporta.log.redis import RedisLog
+from comporta.log.redis.log import RedisLog
 from comporta.testing.conformance.appender import PARTITIONS
 from comporta.testing.conformance.log import LogSuite
 

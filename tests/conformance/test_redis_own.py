@@ -12,7 +12,7 @@ from tests.support.servers.redis import RedisProcess
 
 from comporta.domain.event import Record
 from comporta.errors import ConfigError, SchemaTooNewError, StoreUnavailableError
-from comporta.log.redis import RedisLog
+from comporta.log.redis.log import RedisLog
 from comporta.testing.conformance.records import (
     ALL_BYTES,
     ENOUGH,

@@ -9,9 +9,9 @@ from tests.support.certificates import make_certificate
 from tests.support.servers.redis import RedisCluster, RedisProcess, RedisSentinel
 
 from comporta.errors import ConfigError, StoreUnavailableError
-from comporta.log.redis import RedisLog
+from comporta.log.redis.log import RedisLog
 from comporta.state.port import WorkerRow
-from comporta.state.redis import RedisState
+from comporta.state.redis.state import RedisState
 from comporta.testing.conformance.records import end_of, opened, read_all, record, until
 
 PASSWORD = "s3cret@/:é"

@@ -11,8 +11,8 @@ from comporta.clients.redis import RedisServer
 from comporta.domain.rate import Rate
 from comporta.errors import StoreUnavailableError
 from comporta.state.port import State, WorkerRow
-from comporta.state.redis import RedisState
-from comporta.state.redis_documents import CHANGE, change
+from comporta.state.redis.documents import CHANGE, change
+from comporta.state.redis.state import RedisState
 from comporta.testing.conformance.state import (
     LEASE_S,
     NOW_MS,
@@ -103,7 +103,7 @@ def test_whatever_is_kept_goes_by_itself_if_nobody_writes_it_again(
 def test_who_comes_too_late_again_and_again_is_told_so(
     one_server: RedisProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("comporta.state.redis_documents.TRIES_MAX", 2)
+    monkeypatch.setattr("comporta.state.redis.documents.TRIES_MAX", 2)
     tries = 0
 
     async def run() -> None:

@@ -6,8 +6,8 @@ import pytest
 from tests.support.fallible import FallibleLog
 
 from comporta.log.port import Log
-from comporta.log.spool import SpooledLog
-from comporta.log.spool_file import SpoolFile
+from comporta.log.spool.file import SpoolFile
+from comporta.log.spool.log import SpooledLog
 from comporta.testing.conformance.appender import PARTITIONS
 from comporta.testing.conformance.log import LogSuite
 

@@ -8,7 +8,7 @@ import pytest
 
 from comporta.ledger.admin import AdminLedger
 from comporta.ledger.port import Ledger
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.testing.conformance.admin import AdminSuite
 from comporta.testing.conformance.ledger import LedgerSuite
 from comporta.testing.conformance.ledger_classes import LedgerClassesSuite

@@ -18,7 +18,7 @@ from subprocess import Popen
 from comporta.domain.event import Record
 from comporta.errors import StoreUnavailableError
 from comporta.log.port import Log
-from comporta.log.spool import SpooledLog
+from comporta.log.spool.log import SpooledLog
 from comporta.testing.conformance.appender import AT_A_TIME
 from comporta.testing.conformance.children import running
 from comporta.testing.conformance.records import ALL_BYTES, ENOUGH, opened, record, until

@@ -14,7 +14,7 @@ import pytest
 
 from comporta.errors import StoreUnavailableError
 from comporta.ledger.port import EventFilter
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.log.sqlite import SqliteLog
 from comporta.state.sqlite import SqliteState
 from comporta.testing.conformance.ledger_stage import NOW_MS, new_event

@@ -24,7 +24,7 @@ from tests.support.servers.postgresql import Postgresql
 from tests.support.servers.rabbitmq import RabbitServer
 from tests.support.servers.redis import RedisProcess
 
-from comporta.log.spool_flags import Flags
+from comporta.log.spool.flags import Flags
 from comporta.testing.simulation import SimulationPlan
 from comporta.testing.sink import Sink
 from comporta.testing.sink_connection import SinkBehaviour

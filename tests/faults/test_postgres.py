@@ -15,8 +15,8 @@ from comporta.clients.postgresql import Connection
 from comporta.domain.delivery import Delivery
 from comporta.errors import StoreUnavailableError
 from comporta.ledger.port import DeliveryFilter, EventFilter
-from comporta.ledger.postgres import PostgresLedger
-from comporta.ledger.postgres_dispatch import places_of
+from comporta.ledger.postgres.dispatch import places_of
+from comporta.ledger.postgres.ledger import PostgresLedger
 from comporta.testing.conformance.children import running
 from comporta.testing.conformance.ledger_stage import (
     DELIVERED,

@@ -13,8 +13,8 @@ from tests.faults.spooling import Appenders, assert_in_order
 from tests.support.fallible import FallibleLog, Fault, fail, mend
 
 from comporta.log.port import Log
-from comporta.log.spool import SpooledLog
-from comporta.log.spool_file import SpoolFile
+from comporta.log.spool.file import SpoolFile
+from comporta.log.spool.log import SpooledLog
 from comporta.testing.conformance.appender import PARTITIONS
 from comporta.testing.conformance.records import opened, record, until
 

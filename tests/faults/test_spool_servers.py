@@ -14,8 +14,8 @@ from tests.support.servers.rabbitmq import RabbitServer
 from tests.support.servers.redis import RedisProcess
 
 from comporta.log.port import Log
-from comporta.log.spool import SpooledLog
-from comporta.log.spool_file import SpoolFile
+from comporta.log.spool.file import SpoolFile
+from comporta.log.spool.log import SpooledLog
 from comporta.testing.conformance.appender import PARTITIONS
 
 AFTER_S = 0.5
@@ -36,9 +36,9 @@ class Server(Protocol):
 
 
 SERVERS: dict[str, tuple[Callable[[Path], Server], str, str]] = {
-    "redis": (RedisProcess, "comporta.log.redis:RedisLog", ""),
-    "rabbitmq": (RabbitServer, "comporta.log.rabbitmq:RabbitLog", ""),
-    "kafka": (Kafka, "comporta.log.kafka:KafkaLog", "/events"),
+    "redis": (RedisProcess, "comporta.log.redis.log:RedisLog", ""),
+    "rabbitmq": (RabbitServer, "comporta.log.rabbitmq.log:RabbitLog", ""),
+    "kafka": (Kafka, "comporta.log.kafka.log:KafkaLog", "/events"),
 }
 
 

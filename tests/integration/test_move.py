@@ -20,9 +20,9 @@ from comporta.domain.partitioning import partition_of
 from comporta.errors import ConflictError
 from comporta.ledger.copying import TABLES
 from comporta.ledger.port import DeliveryFilter, EventFilter, Ledger, Operation
-from comporta.ledger.postgres import PostgresLedger
-from comporta.ledger.sqlite import SqliteLedger
-from comporta.log.redis import RedisLog
+from comporta.ledger.postgres.ledger import PostgresLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
+from comporta.log.redis.log import RedisLog
 from comporta.log.sqlite import SqliteLog
 from comporta.operating.moving import copy_ledger, move_log
 from comporta.state.port import WorkerRow

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comporta.log.port import Batch, Entry
-from comporta.log.spool_waves import WAVE_MAX, Item, Waves
+from comporta.log.spool.waves import WAVE_MAX, Item, Waves
 from comporta.testing.conformance.records import record
 
 PARTITIONS = 3

@@ -12,7 +12,7 @@ import sys
 import structlog
 
 from comporta.errors import StoreError
-from comporta.log.kafka import KafkaLog
+from comporta.log.kafka.log import KafkaLog
 
 BODY_BYTES_MAX = 1 << 20
 

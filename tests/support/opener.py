@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.log.sqlite import SqliteLog
 from comporta.state.sqlite import SqliteState
 from comporta.testing.conformance.records import record

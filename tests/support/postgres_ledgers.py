@@ -6,7 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from comporta.clients.postgresql import Connection
-from comporta.ledger.postgres import PostgresLedger
+from comporta.ledger.postgres.ledger import PostgresLedger
 from comporta.testing.conformance.ledger_stage import WINDOW_S
 
 

@@ -8,7 +8,7 @@ import asyncio
 import sys
 
 from comporta.errors import FencedError
-from comporta.ledger.postgres import PostgresLedger
+from comporta.ledger.postgres.ledger import PostgresLedger
 from comporta.testing.conformance.ledger_stage import NOW_MS, new_event
 
 

@@ -2,7 +2,7 @@
 
 import asyncpg  # type: ignore[import-untyped]
 
-from comporta.ledger.postgres_days import DAY_MS, range_of
+from comporta.ledger.postgres.days import DAY_MS, range_of
 
 STEP = 1 << 22
 """A millisecond of an id."""

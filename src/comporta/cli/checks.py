@@ -23,7 +23,7 @@ from comporta.errors import StoreUnavailableError
 from comporta.i18n import _, plural
 from comporta.ledger.port import EventFilter, LedgerTotals
 from comporta.log.port import Log, LogHealth
-from comporta.log.spool_flags import Flags
+from comporta.log.spool.flags import Flags
 from comporta.telemetry.health import DAYS_LEFT_MIN, DAYS_LEFT_WARN
 
 SQLITE_MIN = (3, 51, 3)

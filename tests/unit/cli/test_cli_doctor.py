@@ -13,7 +13,7 @@ from comporta.domain.growth import Sample
 from comporta.errors import SchemaTooNewError
 from comporta.ledger.port import LedgerTotals
 from comporta.log.port import LogHealth
-from comporta.log.spool_flags import Flags
+from comporta.log.spool.flags import Flags
 from comporta.state.port import WorkerRow
 
 HOUR_MS = 3_600_000

@@ -10,7 +10,7 @@ from msgspec import structs
 from comporta.embedded.upkeep import SPARE_BYTES, gives_back
 from comporta.ledger.port import EventFilter
 from comporta.ledger.retention import DAY_MS, Limit, Limits, Retention
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.log.sqlite import SqliteLog
 from comporta.testing.conformance.ledger_stage import NOW_MS, new_event
 from comporta.testing.conformance.records import record, until

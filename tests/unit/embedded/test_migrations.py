@@ -10,7 +10,7 @@ import pytest
 from comporta.embedded.connection import check_library, connect
 from comporta.embedded.migrations import migrate
 from comporta.errors import SchemaTooNewError, UnsafeSqliteError
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.log.sqlite import SqliteLog
 from comporta.state.sqlite import SqliteState
 from comporta.testing.conformance.children import running

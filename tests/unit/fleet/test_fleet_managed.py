@@ -20,7 +20,7 @@ from comporta.fleet.parse import parse
 from comporta.fleet.plan import plan
 from comporta.fleet.service import FleetService
 from comporta.handlers.registry import MANAGER, Handler
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.vault import Vault
 
 VAULT = Vault(bytes(32))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.testing.conformance.ledger_stage import NOW_MS, TOKEN, later, new_event
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from comporta.errors import StoreUnavailableError
 from comporta.ledger.port import Claim
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite.ledger import SqliteLedger
 
 
 @asynccontextmanager

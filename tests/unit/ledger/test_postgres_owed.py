@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from tests.support.deliveries import delivery
 
 from comporta.ledger.port import Recorded
-from comporta.ledger.postgres_owed import Owed, Written
+from comporta.ledger.postgres.owed import Owed, Written
 from comporta.ledger.recording import Place
 
 fates = st.lists(st.sampled_from(["done", "refused", "lost", "lost but stored"]), max_size=12)

@@ -10,8 +10,8 @@ from comporta.embedded.connection import connect
 from comporta.embedded.migrations import migrate
 from comporta.embedded.rows import every, one, transaction
 from comporta.ledger.port import NewEvent
-from comporta.ledger.sqlite_dispatch import claim
-from comporta.ledger.sqlite_recording import Recorder
+from comporta.ledger.sqlite.dispatch import claim
+from comporta.ledger.sqlite.recording import Recorder
 from comporta.testing.conformance.ledger_stage import NOW_MS, WINDOW_S, new_event
 from comporta.testing.conformance.records import record
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from comporta.ledger import sqlite_bulk
 from comporta.ledger.port import Bulk, DeliveryFilter, Matches
-from comporta.ledger.sqlite import SqliteLedger
+from comporta.ledger.sqlite import bulk
+from comporta.ledger.sqlite.ledger import SqliteLedger
 
 DEADLINE_S = 10.0
 
@@ -41,5 +41,5 @@ def test_a_search_that_takes_long_keeps_neither_the_fleet_nor_a_refill_waiting(
             end.set()
             await ledger.close()
 
-    monkeypatch.setattr(sqlite_bulk, "matches", search)
+    monkeypatch.setattr(bulk, "matches", search)
     asyncio.run(story())

@@ -7,10 +7,10 @@ from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
 from comporta.errors import StoreUnavailableError
-from comporta.log import kafka_place
-from comporta.log.kafka_client import KINDS_MAX, _Lines, reason_of, unavailable
-from comporta.log.kafka_place import place_of
-from comporta.log.kafka_writer import Writer
+from comporta.log.kafka import place
+from comporta.log.kafka.client import KINDS_MAX, _Lines, reason_of, unavailable
+from comporta.log.kafka.place import place_of
+from comporta.log.kafka.writer import Writer
 from comporta.testing.conformance.records import record
 
 PLACE = place_of(
@@ -48,8 +48,8 @@ def test_an_error_names_the_servers_and_the_reason_and_no_secret() -> None:
 def test_a_full_queue_refuses_in_words_and_counts_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(kafka_place._PRODUCER, "queue.buffering.max.messages", 5)
-    monkeypatch.setitem(kafka_place._PRODUCER, "message.timeout.ms", 500)
+    monkeypatch.setitem(place._PRODUCER, "queue.buffering.max.messages", 5)
+    monkeypatch.setitem(place._PRODUCER, "message.timeout.ms", 500)
 
     async def run() -> list[BaseException | None]:
         writer = Writer(PLACE, lambda _error: None, None)

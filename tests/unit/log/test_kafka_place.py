@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from comporta.errors import ConfigError
-from comporta.log.kafka_place import RECORD_EXTRA_BYTES, Place, place_of
+from comporta.log.kafka.place import RECORD_EXTRA_BYTES, Place, place_of
 
 BODY_BYTES_MAX = 20 << 20
 

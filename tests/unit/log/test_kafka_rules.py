@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from comporta.errors import ConfigError
-from comporta.log.kafka_place import place_of
-from comporta.log.kafka_rules import Facts, made_with, verdict
+from comporta.log.kafka.place import place_of
+from comporta.log.kafka.rules import Facts, made_with, verdict
 
 PLACE = place_of("kafka://host/events", 1 << 20)
 ALL = frozenset({"READ", "WRITE", "DELETE", "DESCRIBE"})

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comporta.log.kafka_shelf import BYTES_MAX, EVENTS_MAX, Shelf
+from comporta.log.kafka.shelf import BYTES_MAX, EVENTS_MAX, Shelf
 
 PARTITIONS = range(3)
 COUNT = 12

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comporta.domain.event import Record
-from comporta.log.rabbitmq_writer import MESSAGE_BYTES_MAX, messages_of
+from comporta.log.rabbitmq.writer import MESSAGE_BYTES_MAX, messages_of
 from comporta.testing.conformance.records import record
 
 sizes = st.one_of(st.integers(0, 10), st.integers(0, 2 * MESSAGE_BYTES_MAX))

@@ -9,10 +9,10 @@ from tests.support.fallible import FallibleLog, Fault, fail, mend
 from comporta.domain.event import Record
 from comporta.embedded.gate import gate_of
 from comporta.errors import StoreUnavailableError
-from comporta.log import spool as spool_module
 from comporta.log.port import Log
-from comporta.log.spool import SpooledLog
-from comporta.log.spool_file import SpoolFile
+from comporta.log.spool import log as spool_module
+from comporta.log.spool.file import SpoolFile
+from comporta.log.spool.log import SpooledLog
 from comporta.testing.conformance.records import bare, opened, read_all, record, until
 
 PARTITIONS = 4

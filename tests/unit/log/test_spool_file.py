@@ -7,8 +7,8 @@ import pytest
 
 from comporta.embedded.gate import gate_of
 from comporta.errors import StoreUnavailableError
-from comporta.log.spool_file import PASSED_BACK, SpoolFile
-from comporta.log.spool_flags import CLEAR, SEEN, SET, Flags
+from comporta.log.spool.file import PASSED_BACK, SpoolFile
+from comporta.log.spool.flags import CLEAR, SEEN, SET, Flags
 from comporta.testing.conformance.records import opened, read_all, record, until
 
 PARTITIONS = 4

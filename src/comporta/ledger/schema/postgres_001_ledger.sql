@@ -5,7 +5,7 @@
 -- (comporta.domain.ids), so a day is a range of them, and old days are forgotten by dropping tables.
 -- There is no DEFAULT part on purpose: a new part would have to lock it, nothing could be detached
 -- beside running queries, and rows could not be read in the order of the parts. Whoever needs a part
--- that is not there makes it (comporta.ledger.postgres_days).
+-- that is not there makes it (comporta.ledger.postgres.days).
 -- Say a range of ids in every question, where it is known: it keeps the other days out of the plan.
 
 CREATE TABLE fleets (
@@ -90,7 +90,7 @@ CREATE TABLE source_accounts (
 );
 
 -- Read from a number on, so numbers have to become visible in their order: whoever adds some holds
--- an advisory lock until its transaction ends (comporta.ledger.postgres_signals).
+-- an advisory lock until its transaction ends (comporta.ledger.postgres.signals).
 CREATE TABLE nudges (
   id             bigint  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   partition      integer NOT NULL,

@@ -1,0 +1,1 @@
+"""A log in RabbitMQ's quorum queues."""

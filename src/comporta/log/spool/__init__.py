@@ -1,0 +1,1 @@
+"""A log of this server before one that may be away."""
