@@ -19,6 +19,8 @@ RECORD_EXTRA_BYTES = 128 * 1024
 MESSAGE_TIMEOUT_MS = 5_000
 SESSION_TIMEOUT_MS = 6_000
 """The least that brokers allow unless told otherwise: a dead worker's partitions move after it."""
+HEARTBEAT_MS = 500
+"""By its answers a member hears that partitions are to move, twice for each move."""
 PREFETCH_KIB = 16 * 1024
 _RECEIVE_BYTES_MIN = 100_000_000
 """librdkafka's own default of receive.message.max.bytes."""
@@ -49,7 +51,7 @@ _CONSUMER: Conf = {
     "auto.offset.reset": "error",
     "enable.partition.eof": True,
     "session.timeout.ms": SESSION_TIMEOUT_MS,
-    "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 3,
+    "heartbeat.interval.ms": HEARTBEAT_MS,
     "queued.max.messages.kbytes": PREFETCH_KIB,
     "fetch.wait.max.ms": 20,
     "fetch.min.bytes": 65_536,

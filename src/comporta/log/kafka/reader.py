@@ -39,6 +39,8 @@ READ_S = 5.0
 HOLD_S = 0.5
 """How long nothing is fetched before brokers are told to send nothing: that throws away what is
 on its way, so it is not done for a moment."""
+_MOVING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
+"""While partitions move the group takes no offsets; they are saved a second later."""
 _log = structlog.get_logger(__name__)
 
 
@@ -333,7 +335,7 @@ class Reader:
         _log.info("partitions.revoked", partitions=sorted(lost))
 
     def _on_saved(self, error: KafkaError | None, _offsets: list[TopicPartition]) -> None:
-        if error is not None:
+        if error is not None and error.code() not in _MOVING:
             _log.warning("watermark.not_saved", reason=reason_of(error))
 
     def _forget(self) -> None:

@@ -76,6 +76,7 @@ class Topic:
             ConfigError: it cannot be trusted with events, or does not fit the settings.
             StoreUnavailableError: it cannot be told, or written, now.
         """
+        self._admin.poll(0)  # what it has to say by now is about the past
         self._cause = None
         try:
             if (metadata := self._metadata()) is None:
@@ -133,6 +134,7 @@ class Topic:
         """
         if self._outsider is None:
             self._outsider = Consumer(told(self._place, self._place.consumer()))
+        self._outsider.poll(0)  # what it has to say would pile up
         return self._outsider
 
     def close(self) -> None:
