@@ -76,6 +76,8 @@ class Reader:
         self._fetching: set[int] = set()
         self._quiet = False
         self._retry_at = 0.0
+        self._unasked = ""
+        """Why it is not known what there is to read, in a sentence."""
         self._closing = threading.Event()
         self._to_save: dict[int, int] = {}
         self._loop = asyncio.get_running_loop()
@@ -122,7 +124,8 @@ class Reader:
                 await self._news.wait()
         except TimeoutError:
             raise StoreUnavailableError(
-                _(
+                self._unasked
+                or _(
                     "Kafka at {servers} does not bring what topic {topic} has. It is asked again;"
                     " see that its brokers run."
                 ).format(servers=self._place.servers, topic=self._place.topic)
@@ -218,9 +221,10 @@ class Reader:
         try:
             ends = self._ends()
         except StoreUnavailableError as error:
-            for stretch in new.values():
-                self._refuse(stretch, str(error))
+            # Not yet a trouble: leaders are being replaced, and a read may wait for that.
+            self._unasked, self._retry_at = str(error), time.monotonic() + RETRY_S
             return
+        self._unasked = ""
         for partition, stretch in new.items():
             first, end = ends[partition]
             if stretch.read > end:
