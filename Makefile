@@ -16,7 +16,7 @@ demo: setup ## see the whole loop: three emulated Chatwoots, the gateway, a dest
 
 test: setup ## run all tests
 	@scripts/servers
-	@.venv/bin/python -m pytest
+	@scripts/test
 
 check: setup ## format, lint, types and import rules
 	@scripts/check
