@@ -23,6 +23,7 @@ from comporta.ledger.port import DeliveryFilter, EventFilter, Ledger, Operation
 from comporta.ledger.postgres.ledger import PostgresLedger
 from comporta.ledger.sqlite.ledger import SqliteLedger
 from comporta.log.redis.log import RedisLog
+from comporta.log.spool.file import SpoolFile
 from comporta.log.sqlite import SqliteLog
 from comporta.operating.moving import copy_ledger, move_log
 from comporta.state.port import WorkerRow
@@ -158,6 +159,22 @@ def test_a_move_that_was_interrupted_and_begun_again_makes_only_repeats(
     uids = asyncio.run(run())
     assert len(uids) > 300
     assert len(set(uids)) == 300
+
+
+def test_what_is_in_the_spool_of_a_server_that_is_gone_is_moved_like_a_log(
+    tmp_path: Path, redis: RedisProcess
+) -> None:
+    async def spool() -> None:
+        file = SpoolFile(tmp_path, PARTITIONS, bytes_max=1 << 30)
+        await file.open()
+        file.flags.trip(NOW_MS)
+        await append_all(file, events(200))
+        await file.close()
+
+    asyncio.run(spool())
+    target = f"{redis.url}?prefix=rescued"
+    (row,) = command(tmp_path, "--from", f"sqlite:{tmp_path}/spool.db", "--to", target, "--yes")
+    assert row == {"what": "log", "moved": 200, "old": 0, "new": 200}
 
 
 def test_nothing_is_moved_while_a_gateway_runs_or_between_the_same(
