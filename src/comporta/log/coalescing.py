@@ -81,7 +81,7 @@ class Coalescer:
             outcomes = await self._outcomes([record for record, _ in group]) if group else []
             for (record, receipt), outcome in zip(group, outcomes, strict=True):
                 self.pending_bytes -= len(record.body)
-                _tell(receipt, outcome)
+                tell(receipt, outcome)
 
     def _gather(self) -> list[tuple[Record, Receipt]]:
         group: list[tuple[Record, Receipt]] = []
@@ -105,7 +105,8 @@ class Coalescer:
             return [error] * len(records)
 
 
-def _tell(receipt: Receipt, outcome: Exception | None) -> None:
+def tell(receipt: Receipt, outcome: Exception | None) -> None:
+    """Tell a receipt what became of its record, if it still waits; None: it is durable."""
     try:
         if receipt.done():
             return

@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from comporta.domain.event import Record
 from comporta.errors import StoreError, StoreUnavailableError
 from comporta.i18n import _
+from comporta.log.coalescing import tell
 from comporta.log.frames import pack
 from comporta.log.kafka.client import ALL_BROKERS_DOWN, PURGED, misconfigured, told, unavailable
 from comporta.log.kafka.place import MESSAGE_TIMEOUT_MS, PROBE_KEY, Place
@@ -95,7 +96,7 @@ class Writer:
 
     def refuse(self, receipt: Receipt, error: StoreError) -> None:
         """Tell a receipt soon; not at once, for its caller is not ready yet."""
-        self._loop.call_soon(_tell, receipt, error)
+        self._loop.call_soon(tell, receipt, error)
 
     async def probe(self, partition: int) -> None:
         """Have a message confirmed that is no event; readers pass over it.
@@ -169,7 +170,7 @@ class Writer:
                 # The first of them has waited longest.
                 longest_s = longest_s if done else sent.message.latency() or 0.0
                 done += 1
-            _tell(sent.receipt, self._judged(sent.error))
+            tell(sent.receipt, self._judged(sent.error))
         if done and self._observe is not None:
             self._observe(done, longest_s)
 
@@ -199,15 +200,3 @@ def _drop(producer: Producer) -> None:
     """Give up what it still has, which is reported like anything else, and end it. Blocks."""
     producer.purge()
     producer.close()
-
-
-def _tell(receipt: Receipt, outcome: StoreError | None) -> None:
-    try:
-        if receipt.done():
-            return
-        if outcome is None:
-            receipt.set_result(None)
-        else:
-            receipt.set_exception(outcome)
-    except Exception:  # noqa: BLE001  (a supervisor: the others must be told)
-        _log.exception("receipt.failed")
