@@ -47,6 +47,12 @@ _FORBIDDEN = frozenset({
     KafkaError.POLICY_VIOLATION,
 })  # fmt: skip
 
+_LED_BY_ANOTHER = frozenset({
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+})  # fmt: skip
+
 
 class Topic:
     """One topic.
@@ -62,12 +68,16 @@ class Topic:
     def __init__(self, place: Place, partitions: int) -> None:
         self._place, self._partitions = place, partitions
         try:
-            self._admin = AdminClient(told(place, place.admin(), error_cb=self._said))
+            self._admin = self._make_admin()
         except KafkaException as error:
             raise misconfigured(error) from None
         self._cause: KafkaError | None = None
         self._outsider: Consumer | None = None
         self._all = [TopicPartition(place.topic, number) for number in range(partitions)]
+
+    def _make_admin(self) -> AdminClient:
+        place = self._place
+        return AdminClient(told(place, place.admin(), error_cb=self._said))
 
     def settle(self) -> Found:
         """Make it if it is not there, and check it.
@@ -259,6 +269,16 @@ class Topic:
         return {name: entry.value for name, entry in entries.items()}
 
     def _offsets(self, which: OffsetSpec) -> dict[int, int]:
+        try:
+            return self._ask_offsets(which)
+        except KafkaException as error:
+            if code_of(error) not in _LED_BY_ANOTHER:
+                raise
+            # It remembers for minutes who led each partition; one that is made anew asks.
+            self._admin = self._make_admin()
+            return self._ask_offsets(which)
+
+    def _ask_offsets(self, which: OffsetSpec) -> dict[int, int]:
         asked = self._admin.list_offsets(dict.fromkeys(self._all, which), request_timeout=ASK_S)
         return {place.partition: future.result().offset for place, future in asked.items()}
 
