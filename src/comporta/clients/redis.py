@@ -32,7 +32,8 @@ CONNECTIONS_MAX = 100
 _LOST = (RedisConnectionError, RedisTimeoutError)
 Word: TypeAlias = str | bytes | int | float
 Call: TypeAlias = Sequence[Word]
-_FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError)
+# uvloop tells by a RuntimeError that a connection was closed while something was to be written.
+_FAILURES = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
 
 
 class Script(msgspec.Struct, frozen=True):
