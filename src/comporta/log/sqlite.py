@@ -18,7 +18,6 @@ import msgspec
 
 from comporta.domain.event import Record
 from comporta.domain.growth import Room
-from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.embedded.connection import connect
 from comporta.embedded.gate import Gate, gate_of
 from comporta.embedded.group_commit import GroupCommit
@@ -29,6 +28,7 @@ from comporta.embedded.rows import every, one, transaction
 from comporta.embedded.upkeep import Upkeep
 from comporta.errors import ConfigError, StoreError, StoreUnavailableError
 from comporta.i18n import _
+from comporta.log.common import check_partitions
 from comporta.log.frames import pack, unpack
 from comporta.log.port import Batch, Entry, LogHealth, Receipt
 
@@ -101,13 +101,7 @@ class SqliteLog:
         *,
         upkeep: bool = True,
     ) -> None:
-        if not 1 <= partitions <= PARTITIONS_MAX:
-            raise ConfigError(
-                _(
-                    "The embedded log takes 1 to {most} partitions, not {partitions}."
-                    " Set partitions to fewer."
-                ).format(most=PARTITIONS_MAX, partitions=partitions)
-            )
+        check_partitions(partitions)
         self.partitions = partitions
         self._path = path
         self._writer: GroupCommit[Record] = GroupCommit(path, self._session, observe=observe)

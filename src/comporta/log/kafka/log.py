@@ -15,9 +15,9 @@ import structlog
 
 from comporta.domain.event import Record
 from comporta.domain.growth import Room
-from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.errors import ComportaError, ConfigError, StoreUnavailableError
 from comporta.i18n import _
+from comporta.log.common import check_partitions
 from comporta.log.kafka.place import place_of
 from comporta.log.kafka.reader import Reader
 from comporta.log.kafka.rules import Found
@@ -58,12 +58,7 @@ class KafkaLog:
         body_bytes_max: int,
         observe: Callable[[int, float], None] | None = None,
     ) -> None:
-        if not 1 <= partitions <= PARTITIONS_MAX:
-            raise ConfigError(
-                _("A log has 1 to {most} partitions, not {partitions}. Set partitions.").format(
-                    most=PARTITIONS_MAX, partitions=partitions
-                )
-            )
+        check_partitions(partitions)
         self.partitions = partitions
         self._place = place_of(url, body_bytes_max)
         self._observe = observe

@@ -6,12 +6,10 @@ for it would have to win the interpreter from a busy loop for every single messa
 """
 
 import asyncio
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -19,6 +17,7 @@ from comporta.domain.event import Record
 from comporta.errors import StoreError, StoreUnavailableError
 from comporta.i18n import _
 from comporta.log.coalescing import tell
+from comporta.log.common import with_uid
 from comporta.log.frames import pack
 from comporta.log.kafka.client import ALL_BROKERS_DOWN, PURGED, misconfigured, told, unavailable
 from comporta.log.kafka.place import MESSAGE_TIMEOUT_MS, PROBE_KEY, Place
@@ -29,7 +28,6 @@ IDLE_S = 0.1
 """How often librdkafka is heard while nothing is under way: for its errors and its log."""
 CLOSE_S = MESSAGE_TIMEOUT_MS / 1000 + 1
 PROBE_S = 1.0
-UID_BYTES = 16
 _OWN_FAULT = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, PURGED})
 """Says something about the message, and nothing about the cluster."""
 _log = structlog.get_logger(__name__)
@@ -89,8 +87,7 @@ class Writer:
 
     def hand_over(self, record: Record, receipt: Receipt) -> None:
         """See `Log.hand_over`."""
-        if not record.uid:
-            record = msgspec.structs.replace(record, uid=os.urandom(UID_BYTES))
+        record = with_uid(record)
         sent = _Sent(receipt, len(record.body), self._reports)
         self._produce(pack([record]), None, record.partition, sent)
 

@@ -8,18 +8,13 @@ come about. How much is waiting is known in messages only, so `lag` is at least 
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
 from comporta.domain.event import Record
 from comporta.domain.growth import Room
-from comporta.domain.partitioning import PARTITIONS_MAX
-from comporta.errors import ConfigError
-from comporta.i18n import _
 from comporta.log.coalescing import Coalescer
+from comporta.log.common import check_partitions, with_uid
 from comporta.log.port import Batch, LogHealth, Receipt
 from comporta.log.rabbitmq.address import address_of
 from comporta.log.rabbitmq.link import Link, asking
@@ -29,7 +24,6 @@ from comporta.log.rabbitmq.writer import Writer
 
 OPEN_S: Final = 5.0
 ANSWER_S: Final = 2.0
-UID_BYTES: Final = 16
 
 
 class RabbitLog:
@@ -54,12 +48,7 @@ class RabbitLog:
         body_bytes_max: int,
         observe: Callable[[int, float], None] | None = None,
     ) -> None:
-        if not 1 <= partitions <= PARTITIONS_MAX:
-            raise ConfigError(
-                _("A log has 1 to {most} partitions, not {partitions}. Set partitions.").format(
-                    most=PARTITIONS_MAX, partitions=partitions
-                )
-            )
+        check_partitions(partitions)
         address = address_of(url)
         self.partitions = partitions
         self._where, self._prefix = address.where, address.prefix
@@ -98,11 +87,11 @@ class RabbitLog:
 
     def append(self, record: Record) -> asyncio.Future[object]:
         """See the port."""
-        return self._appends.append(_known(record))
+        return self._appends.append(with_uid(record))
 
     def hand_over(self, record: Record, receipt: Receipt) -> None:
         """See the port."""
-        self._appends.hand_over(_known(record), receipt)
+        self._appends.hand_over(with_uid(record), receipt)
 
     @property
     def pending_bytes(self) -> int:
@@ -160,10 +149,3 @@ class RabbitLog:
     async def probe(self) -> None:
         """See the port."""
         await self._writer.probe()
-
-
-def _known(record: Record) -> Record:
-    """The record with an id, by which a second copy is known as a repeat."""
-    if record.uid:
-        return record
-    return msgspec.structs.replace(record, uid=os.urandom(UID_BYTES))

@@ -7,20 +7,16 @@ when it answers, and again and again. See `scripts` for the keys.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-import msgspec
-
 from comporta.clients.redis import RedisServer
 from comporta.domain.event import Record
 from comporta.domain.growth import Room
-from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.errors import ConfigError, StoreError, StoreUnavailableError
-from comporta.i18n import _
 from comporta.log.coalescing import GROUP_BYTES_MAX, Coalescer
+from comporta.log.common import check_partitions, with_uid
 from comporta.log.frames import pack
 from comporta.log.port import Batch, LogHealth, Receipt
 from comporta.log.redis.reading import StreamReader
@@ -53,11 +49,7 @@ class RedisLog:
         body_bytes_max: int,
         observe: Callable[[int, float], None] | None = None,
     ) -> None:
-        if not 1 <= partitions <= PARTITIONS_MAX:
-            said = _(
-                "The log takes 1 to {most} partitions, not {partitions}. Set partitions to fewer."
-            )
-            raise ConfigError(said.format(most=PARTITIONS_MAX, partitions=partitions))
+        check_partitions(partitions)
         self.partitions = partitions
         self._server = RedisServer(url, SCRIPTS)
         self._prefix = self._server.address.prefix
@@ -105,11 +97,11 @@ class RedisLog:
 
     def append(self, record: Record) -> asyncio.Future[object]:
         """See the port."""
-        return self._coalescer.append(_with_uid(record))
+        return self._coalescer.append(with_uid(record))
 
     def hand_over(self, record: Record, receipt: Receipt) -> None:
         """See the port."""
-        self._coalescer.hand_over(_with_uid(record), receipt)
+        self._coalescer.hand_over(with_uid(record), receipt)
 
     @property
     def pending_bytes(self) -> int:
@@ -207,8 +199,3 @@ class RedisLog:
         ):
             if not isinstance(answer, StoreUnavailableError):  # else the next time
                 self._saved[partition] = at
-
-
-def _with_uid(record: Record) -> Record:
-    """An append whose answer is lost may have been carried out, and be made again."""
-    return record if record.uid else msgspec.structs.replace(record, uid=os.urandom(16))

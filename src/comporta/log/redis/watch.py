@@ -5,7 +5,6 @@ is known that appends do not work they are refused at once, for whoever waits ha
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -13,6 +12,7 @@ import structlog
 
 from comporta.clients.redis import RedisServer
 from comporta.clients.redis_checks import facts_of, judge_log
+from comporta.clock import now_ms
 from comporta.errors import ComportaError, ConfigError, StoreUnavailableError
 from comporta.i18n import _
 from comporta.log.redis.scripts import keys_of, layout_key
@@ -116,9 +116,9 @@ class RedisWatch:
             )
 
     async def _try_writing(self) -> None:
-        now_ms = time.time_ns() // 1_000_000
+        at_ms = now_ms()
         metas = [keys_of(self._prefix, partition)[1] for partition in range(self._partitions)]
-        for answer in await self._server.many([("HSET", k, "probed_ms", now_ms) for k in metas]):
+        for answer in await self._server.many([("HSET", k, "probed_ms", at_ms) for k in metas]):
             if isinstance(answer, StoreUnavailableError):
                 raise answer
 

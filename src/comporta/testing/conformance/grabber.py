@@ -5,9 +5,9 @@ It prints `partition token` for each lease that it got.
 
 import asyncio
 import sys
-import time
 from pkgutil import resolve_name
 
+from comporta.clock import now_ms
 from comporta.state.port import State
 
 PARTITIONS = 8
@@ -18,8 +18,8 @@ async def main(state: State, name: str) -> None:
     """Take and give back."""
     await state.open()
     for _ in range(ROUNDS):
-        now_ms = time.time_ns() // 1_000_000
-        leases = await state.acquire(name, range(PARTITIONS), 3, 60.0, now_ms)
+        at_ms = now_ms()
+        leases = await state.acquire(name, range(PARTITIONS), 3, 60.0, at_ms)
         for lease in leases:
             sys.stdout.write(f"{lease.partition} {lease.token}\n")
         await state.release(name, [lease.partition for lease in leases])

@@ -8,6 +8,7 @@ import sys
 import time
 from pkgutil import resolve_name
 
+from comporta.clock import now_ms
 from comporta.domain.rate import Rate
 from comporta.state.port import State
 
@@ -21,10 +22,10 @@ async def main(state: State, per_s: float, seconds: float) -> None:
     rate, granted = Rate(per_s, BURST), 0
     end_at = time.monotonic() + seconds
     while time.monotonic() < end_at:
-        now_ms = time.time_ns() // 1_000_000
-        grant = await state.take("dst", rate, WANTED, now_ms)
+        at_ms = now_ms()
+        grant = await state.take("dst", rate, WANTED, at_ms)
         granted += grant.granted
-        await asyncio.sleep(max(0.0, grant.next_at_ms - now_ms) / 1000)
+        await asyncio.sleep(max(0.0, grant.next_at_ms - at_ms) / 1000)
     await state.close()
     sys.stdout.write(f"{granted}\n")
 
