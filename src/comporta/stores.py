@@ -17,6 +17,7 @@ from comporta.errors import ConfigError
 from comporta.fleet.service import FleetService
 from comporta.i18n import _
 from comporta.ledger.admin import AdminLedger
+from comporta.ledger.port import Ledger
 from comporta.log.port import Log
 from comporta.log.spool.file import SpoolFile
 from comporta.log.spool.log import SpooledLog
@@ -24,6 +25,7 @@ from comporta.makers import broker_at, is_embedded, ledger_at, log_at, state_at
 from comporta.operating.keys import KeyService
 from comporta.operating.trials import TrialService
 from comporta.settings import Settings
+from comporta.state.port import State
 from comporta.telemetry.tally import Tally
 from comporta.vault import Vault
 
@@ -83,11 +85,18 @@ async def open_stores(
         said = _("The data folder {path} cannot be made: {reason}. Choose another: COMPORTA_DATA.")
         raise ConfigError(said.format(path=settings.data, reason=error.strerror)) from None
     stores = Stores(settings, tally or Tally(), use)
+    async with opened(stores.ledger, stores.state, stores.log):
+        yield stores
+
+
+@asynccontextmanager
+async def opened(*stores: Log | Ledger | State) -> AsyncIterator[None]:
+    """Open them, in this order, and close in the opposite one those that were opened."""
     async with AsyncExitStack() as stack:
-        for store in (stores.ledger, stores.state, stores.log):
+        for store in stores:
             await store.open()
             stack.push_async_callback(store.close)
-        yield stores
+        yield
 
 
 async def sample_of(settings: Settings, stores: Stores, now_ms: int) -> Sample:

@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 import pytest
 from tests.support.gateway import Gateway, free_port, wait_for
-from tests.support.load import INSTANCES, WHSEC, Judge, Load, chatwoots
+from tests.support.load import EVERYTHING, INSTANCES, WHSEC, Judge, Load, chatwoots
 from tests.support.proxy import Proxy
 from tests.support.servers.kafka import Kafka
 from tests.support.servers.postgresql import Postgresql
@@ -40,18 +40,6 @@ TAKE_OVER_S = 10.0
 ANSWERED_MIN = 0.8
 """Of the webhooks that come in while the log's server is away: none waits for it twice."""
 REPEATS_MAX = 0.05
-FLEET = f"""
-[[destination]]
-name = "sink"
-url = "URL"
-secret = "{WHSEC}"
-timeout_s = 5
-retry = [{", ".join(["0.5"] * 20)}]
-classes = {{ "*" = "ordered" }}
-[[route]]
-name = "tudo"
-to = ["sink"]
-"""
 
 
 BROKERS = {"redis": RedisProcess, "rabbitmq": RabbitServer}
@@ -193,7 +181,7 @@ def test_whatever_happens_to_the_servers_what_was_acknowledged_arrives_whole_and
     port, judge = free_port(), Judge()
     behaviour = SinkBehaviour("fail", share=0.02)
     sink = Sink(port=port, secret=WHSEC, behaviour=behaviour, on_arrival=judge.arrival, seed=seed)
-    fleet = INSTANCES + FLEET.replace("URL", f"http://127.0.0.1:{port}/")
+    fleet = INSTANCES + EVERYTHING.replace("URL", f"http://127.0.0.1:{port}/")
     with (
         Postgresql() as ledger,
         servers(engine, tmp_path) as (broker, proxy, url, state, state_url),

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 
 from tests.support.gateway import Gateway, free_port, wait_for
-from tests.support.load import INSTANCES, WHSEC, Judge, Load, chatwoots
+from tests.support.load import EVERYTHING, INSTANCES, WHSEC, Judge, Load, chatwoots
 
 from comporta.testing.simulation import SimulationPlan
 from comporta.testing.sink import Sink
@@ -24,18 +24,6 @@ FROZEN_S = 4.5
 """Longer than a lease: a frozen worker wakes up to find that its partitions are another's."""
 REPEATS_MAX = 0.05
 """Of what arrived: an attempt whose outcome died with its worker is made again, and no more."""
-DESTINATION = f"""
-[[destination]]
-name = "sink"
-url = "URL"
-secret = "{WHSEC}"
-timeout_s = 5
-retry = [{", ".join(["0.5"] * 20)}]
-classes = {{ "*" = "ordered" }}
-[[route]]
-name = "tudo"
-to = ["sink"]
-"""
 
 
 def kill_worker(gateway: Gateway, random: Random) -> None:
@@ -94,7 +82,7 @@ def test_whatever_is_killed_what_was_acknowledged_arrives_whole_and_in_order(
         on_arrival=judge.arrival,
         seed=seed,
     )
-    fleet = INSTANCES + DESTINATION.replace("URL", f"http://127.0.0.1:{port}/")
+    fleet = INSTANCES + EVERYTHING.replace("URL", f"http://127.0.0.1:{port}/")
     with Gateway(tmp_path, fleet, workers=4) as gateway:
         plan = SimulationPlan(
             chatwoots(gateway), RATE_PER_S, duration_s=LOAD_S, seed=seed, bot_retry_s=0.5

@@ -35,6 +35,20 @@ secrets = ["{SECRET}"]
     for name, kind in KINDS.items()
 )
 
+EVERYTHING = f"""
+[[destination]]
+name = "sink"
+url = "URL"
+secret = "{WHSEC}"
+timeout_s = 5
+retry = [{", ".join(["0.5"] * 20)}]
+classes = {{ "*" = "ordered" }}
+[[route]]
+name = "tudo"
+to = ["sink"]
+"""
+"""All of it in order to one destination, which is tried again soon and for long."""
+
 
 def chatwoots(gateway: Gateway) -> tuple[SimulatedChatwoot, ...]:
     """One of each kind, as `INSTANCES` knows them."""

@@ -1,8 +1,6 @@
 """`comporta move`: what waits in one engine goes into another, before the gateway uses that one."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
 
@@ -41,7 +39,7 @@ async def move(desk: Desk, *, source: From, target: To, yes: Yes = False) -> Non
     names = {"source": masked_url(source), "target": masked_url(target)}
     async with desk.local_stores() as stores:
         now_ms = desk.now_ms()
-        await check_alone(len(await stores.state.workers(now_ms, desk.settings.lease_s)))
+        check_alone(len(await stores.state.workers(now_ms, desk.settings.lease_s)))
         question = _("Move the {store} from {source} to {target}?")
         desk.confirm(question.format(store=store, **names), yes=yes)
         if store is Store.LOG:
@@ -52,12 +50,13 @@ async def move(desk: Desk, *, source: From, target: To, yes: Yes = False) -> Non
 
 async def _move_log(desk: Desk, ledger: Ledger, source: str, target: str) -> None:
     from comporta.makers import log_at  # noqa: PLC0415
+    from comporta.stores import opened  # noqa: PLC0415
 
     settings = desk.settings
     partitions, body_bytes_max = settings.partitions, settings.body_bytes_max
     old = log_at(source, partitions, body_bytes_max, upkeep=True)
     new = log_at(target, partitions, body_bytes_max, upkeep=True)
-    async with _opened(old, new):
+    async with opened(old, new):
         with bar(desk.screen, await old.lag()) as move_bar:
             found = await move_log(
                 old, new, ledger, desk.now_ms(), lambda count: move_bar(count, str(count))
@@ -73,11 +72,12 @@ async def _move_log(desk: Desk, ledger: Ledger, source: str, target: str) -> Non
 
 async def _copy_ledger(desk: Desk, source: str, target: str) -> None:
     from comporta.makers import ledger_at  # noqa: PLC0415
+    from comporta.stores import opened  # noqa: PLC0415
 
     window_s = desk.settings.dedupe_window_s
     old = ledger_at(source, window_s, upkeep=True)
     new = ledger_at(target, window_s, upkeep=True)
-    async with _opened(old, new):
+    async with opened(old, new):
         total = await row_count(old.copying)
         with bar(desk.screen, total) as copy_bar:
             tables = await copy_ledger(
@@ -98,17 +98,3 @@ def _show(desk: Desk, rows: list[Row]) -> None:
         Column("new", _("IN THE NEW ONE"), right=True),
     )
     desk.screen.table(columns, rows, empty="")
-
-
-class _Opens(Protocol):
-    async def open(self) -> None: ...
-    async def close(self) -> None: ...
-
-
-@asynccontextmanager
-async def _opened(*stores: _Opens) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        for store in stores:
-            await store.open()
-            stack.push_async_callback(store.close)
-        yield

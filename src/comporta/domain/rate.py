@@ -14,6 +14,7 @@ _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*/\s*(s|min|h)")
 PER_S_MAX = 100_000.0
 PER_S_MIN = 1 / 3600
 BURST_MAX = 100_000
+FAR_AHEAD_MS = 5_000
 _ROUNDING_MS = 1e-3
 """More than what a float of Unix milliseconds may be off."""
 
@@ -51,6 +52,20 @@ def grant(tat_ms: float, now_ms: float, rate: Rate, wanted: int) -> Grant:
     granted = min(wanted, int((span_ms - ahead_ms + _ROUNDING_MS) / each_ms))
     ahead_ms += granted * each_ms
     return Grant(now_ms + ahead_ms, granted, now_ms + max(0.0, ahead_ms + each_ms - span_ms))
+
+
+def changes(given: Grant, tat_ms: float) -> bool:
+    """Whether the number has to be kept anew.
+
+    One far ahead (the clock was set back, the rate was slower) has to be put right though nothing
+    is granted, or it would be far ahead for as long. A little ahead it may be: who asks may have
+    waited, and have an older `now_ms` than who asked before.
+
+    Args:
+        given: what was asked for, and came of it.
+        tat_ms: the number that it was computed from.
+    """
+    return given.granted > 0 or given.tat_ms + FAR_AHEAD_MS < tat_ms
 
 
 def parse_rate(text: str, burst: int | None = None) -> Rate:

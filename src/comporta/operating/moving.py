@@ -7,7 +7,7 @@ already has the same id, and is known as a repeat; a row that was copied already
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -86,7 +86,7 @@ async def _offset(ledger: Ledger, partition: int, log: str, token: int) -> int:
         return (await ledger.claim(partition, error.token + 1, log)).offset
 
 
-def _in_order(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _in_order(entries: Sequence[Entry]) -> list[list[Entry]]:
     """Rounds with one event of each conversation: a round that fails puts nothing out of order."""
     rounds: list[list[Entry]] = []
     seen: dict[tuple[str, str], int] = {}
@@ -96,7 +96,7 @@ def _in_order(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         if number == len(rounds):
             rounds.append([])
         rounds[number].append(entry)
-    yield from rounds
+    return rounds
 
 
 def _copy(entry: Entry, log: str, target: Log) -> Record:
@@ -177,7 +177,7 @@ async def _compared(table: Table, source: Copying, target: Copying) -> Copied:
     return counts
 
 
-async def check_alone(workers: int) -> None:
+def check_alone(workers: int) -> None:
     """Refuse while a gateway runs.
 
     Raises:

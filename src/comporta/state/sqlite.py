@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from comporta.domain.breaker import CLOSED, Breaker, BreakerState, probed, probing, tripped
-from comporta.domain.rate import Grant, Rate, grant
+from comporta.domain.rate import Grant, Rate, changes, grant
 from comporta.embedded.connection import connect
 from comporta.embedded.gate import gate_of
 from comporta.embedded.migrations import migrate
@@ -64,7 +64,6 @@ _CLOSE_BREAKER = "DELETE FROM breakers WHERE destination_id = ?"
 _RATE = "SELECT tat_ms FROM rates WHERE destination_id = ?"
 _KEEP_RATE = "INSERT OR REPLACE INTO rates (destination_id, tat_ms) VALUES (?, ?)"
 FORGOTTEN_AFTER_LEASES = 20
-FAR_AHEAD_MS = 5_000
 _decode_breaker = msgspec.json.Decoder(Breaker).decode
 
 
@@ -220,10 +219,7 @@ class SqliteState:
                 row = one(connection, _RATE, (destination_id,))
                 tat_ms = row[0] if row else 0.0
                 given = grant(tat_ms, now_ms, rate, wanted)
-                # One far ahead (the clock was set back, the rate was slower) has to be put right
-                # though nothing is granted, or it would be far ahead for as long. A little ahead
-                # it may be: who asks may have waited for the gate, and have an older `now_ms`.
-                if given.granted or given.tat_ms + FAR_AHEAD_MS < tat_ms:
+                if changes(given, tat_ms):
                     connection.execute(_KEEP_RATE, (destination_id, given.tat_ms))
                 return given
 

@@ -25,7 +25,7 @@ import msgspec
 from comporta.clients.redis import Call, RedisServer
 from comporta.clients.redis_checks import facts_of, judge_state
 from comporta.domain.breaker import CLOSED, Breaker, BreakerState, probed, probing, tripped
-from comporta.domain.rate import Grant, Rate, grant
+from comporta.domain.rate import Grant, Rate, changes, grant
 from comporta.errors import ConfigError, StoreUnavailableError
 from comporta.state.port import Lease, Rejected, WorkerRow
 from comporta.state.redis.documents import CHANGE, KEEP_MS, change
@@ -40,7 +40,6 @@ from comporta.state.redis.leases import (
 )
 
 FORGOTTEN_AFTER_LEASES = 20
-FAR_AHEAD_MS = 5_000
 T = TypeVar("T")
 _encode = msgspec.json.encode
 _decode_breaker = msgspec.json.Decoder(Breaker).decode
@@ -225,12 +224,7 @@ class RedisState:
         def step(document: bytes) -> tuple[bytes, Grant]:
             tat_ms = float(document or 0)
             given = grant(tat_ms, now_ms, rate, wanted)
-            # One far ahead (the clock was set back, the rate was slower) has to be put right
-            # though nothing is granted, or it would be far ahead for as long. A little ahead it
-            # may be: who asks may have an older `now_ms` than who asked before.
-            if given.granted or given.tat_ms + FAR_AHEAD_MS < tat_ms:
-                return repr(given.tat_ms).encode(), given
-            return document, given
+            return (repr(given.tat_ms).encode() if changes(given, tat_ms) else document), given
 
         return await change(self._server, f"{self._rates}:{{{destination_id}}}", "tat_ms", step)
 
