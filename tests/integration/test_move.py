@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.servers.kafka import Kafka
 from tests.support.servers.postgresql import Postgresql
+from tests.support.servers.rabbitmq import RabbitServer
 from tests.support.servers.redis import RedisProcess
 
 from comporta.domain.event import Record
@@ -159,6 +161,21 @@ def test_a_move_that_was_interrupted_and_begun_again_makes_only_repeats(
     uids = asyncio.run(run())
     assert len(uids) > 300
     assert len(set(uids)) == 300
+
+
+@pytest.mark.parametrize("engine", ["rabbitmq", "kafka"])
+def test_a_log_is_moved_to_a_broker_and_back(tmp_path: Path, engine: str) -> None:
+    """RabbitMQ counts messages: what waits there is at least one, and 0 afterwards."""
+    fill(tmp_path, 300, taken=0)
+    first, last = f"sqlite:{tmp_path}/log.db", f"sqlite:{tmp_path}/back.db"
+    broker = RabbitServer(tmp_path / engine) if engine == "rabbitmq" else Kafka(tmp_path / engine)
+    with broker:
+        url = broker.url if engine == "rabbitmq" else f"{broker.url}/moved"
+        (there,) = command(tmp_path, "--from", first, "--to", url, "--yes")
+        (back,) = command(tmp_path, "--from", url, "--to", last, "--yes")
+    assert (there["moved"], there["old"]) == (300, 0)
+    assert there["new"] == 300 if engine == "kafka" else 0 < there["new"] <= 300
+    assert back == {"what": "log", "moved": 300, "old": 0, "new": 300}
 
 
 def test_what_is_in_the_spool_of_a_server_that_is_gone_is_moved_like_a_log(
