@@ -24,6 +24,10 @@ class WorkerRow(msgspec.Struct, frozen=True):
     started_at_ms: int
     beat_at_ms: int
     partitions: int
+    server: str = ""
+    """The name of the server that it belongs to."""
+    dispatches: bool = True
+    """Whether it takes its share of the partitions."""
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -107,6 +111,21 @@ class State(Protocol):
 
     async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
         """Who has been heard of within the last lease."""
+        ...
+
+    async def hold(self, duty: str, holder: str, lease_s: float, now_ms: int) -> bool:
+        """Take a duty that one process at a time has, or keep it; whether it is this one's now.
+
+        Args:
+            duty: its name.
+            holder: the process, by a name of its own.
+            lease_s: after how many seconds another one may have it.
+            now_ms: Unix milliseconds.
+        """
+        ...
+
+    async def let_go(self, duty: str, holder: str) -> None:
+        """Give a duty back, so that others need not wait; nothing, if somebody else has it."""
         ...
 
     async def breakers(self) -> dict[str, Breaker]:

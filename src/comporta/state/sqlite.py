@@ -24,12 +24,13 @@ from comporta.embedded.upkeep import Upkeep
 from comporta.state.port import Lease, Rejected, WorkerRow
 
 _BEAT = """
-INSERT INTO workers (id, pid, started_at_ms, beat_at_ms, partitions) VALUES (?, ?, ?, ?, ?)
+INSERT INTO workers (id, pid, started_at_ms, beat_at_ms, partitions, server, dispatches)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET beat_at_ms = excluded.beat_at_ms, partitions = excluded.partitions
 """
 _RENEW = "UPDATE leases SET expires_at_ms = ? WHERE worker_id = ? AND expires_at_ms >= ?"
 _ALIVE = """
-SELECT id, pid, started_at_ms, beat_at_ms, partitions FROM workers
+SELECT id, pid, started_at_ms, beat_at_ms, partitions, server, dispatches FROM workers
 WHERE beat_at_ms BETWEEN ? AND ? ORDER BY started_at_ms, id
 """
 _BURY = "DELETE FROM workers WHERE beat_at_ms NOT BETWEEN ? AND ?"
@@ -45,6 +46,13 @@ SELECT partition, token FROM leases WHERE worker_id = ? AND expires_at_ms >= ? O
 _RELEASE = "UPDATE leases SET expires_at_ms = 0 WHERE worker_id = ? AND partition = ?"
 _RELEASE_ALL = "UPDATE leases SET expires_at_ms = 0 WHERE worker_id = ?"
 _LEAVE = "DELETE FROM workers WHERE id = ?"
+_HOLD = """
+INSERT INTO duties (name, holder, expires_at_ms) VALUES (?1, ?2, ?3 + ?4)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at_ms = excluded.expires_at_ms
+WHERE holder = ?2 OR expires_at_ms NOT BETWEEN ?3 AND ?3 + 2 * ?4
+"""
+"""One that runs longer than a lease can was given before the clock was set back."""
+_LET_GO = "DELETE FROM duties WHERE name = ? AND holder = ?"
 _REJECT = """
 INSERT INTO rejected (at_ms, status, reason, method, path, peer, source_id, headers, body_bytes)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -103,8 +111,7 @@ class SqliteState:
 
         def step(connection: apsw.Connection) -> list[WorkerRow]:
             with self._gate.turn(), transaction(connection):
-                row = (worker.id, worker.pid, worker.started_at_ms, now_ms, worker.partitions)
-                connection.execute(_BEAT, row)
+                connection.execute(_BEAT, msgspec.structs.astuple(worker))
                 connection.execute(_RENEW, (now_ms + lease_ms, worker.id, now_ms))
                 long_ago = now_ms - FORGOTTEN_AFTER_LEASES * lease_ms
                 connection.execute(_BURY, (long_ago, now_ms + lease_ms))
@@ -170,6 +177,25 @@ class SqliteState:
     async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
         """See the port."""
         return await self._store.run(lambda c: _alive(c, now_ms, int(lease_s * 1000)))
+
+    async def hold(self, duty: str, holder: str, lease_s: float, now_ms: int) -> bool:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> bool:
+            with self._gate.turn(), transaction(connection):
+                connection.execute(_HOLD, (duty, holder, now_ms, int(lease_s * 1000)))
+                return connection.changes() > 0
+
+        return await self._store.run(step)
+
+    async def let_go(self, duty: str, holder: str) -> None:
+        """See the port."""
+
+        def step(connection: apsw.Connection) -> None:
+            with self._gate.turn(), transaction(connection):
+                connection.execute(_LET_GO, (duty, holder))
+
+        await self._store.run(step)
 
     async def breakers(self) -> dict[str, Breaker]:
         """See the port."""
@@ -289,7 +315,10 @@ def _ready(_connection: apsw.Connection) -> None:
 def _alive(connection: apsw.Connection, now_ms: int, lease_ms: int) -> list[WorkerRow]:
     # A beat that lies far ahead was made before the clock was set back: it says nothing.
     span = (now_ms - lease_ms, now_ms + lease_ms)
-    return [WorkerRow(*row) for row in every(connection, _ALIVE, span)]
+    return [
+        WorkerRow(*row, dispatches=bool(dispatches))
+        for *row, dispatches in every(connection, _ALIVE, span)
+    ]
 
 
 def _read_rejected(values: list[Any]) -> Rejected:

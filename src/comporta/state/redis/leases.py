@@ -1,4 +1,4 @@
-"""Who has which partition, as one document, and what may become of it. Pure."""
+"""Who has which partition or duty, as documents, and what may become of them. Pure."""
 
 from collections.abc import Collection, Sequence
 
@@ -16,10 +16,19 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     """Unix milliseconds; 0: given back."""
 
 
+class Duty(msgspec.Struct, frozen=True, array_like=True):
+    """Who does something for all."""
+
+    holder: str
+    until_ms: int
+    """Unix milliseconds."""
+
+
 Leases = dict[int, Held]
 """Partition → who has it."""
 _decode = msgspec.json.Decoder(Leases).decode
 encode_leases = msgspec.json.encode
+decode_duty = msgspec.json.Decoder(Duty).decode
 
 
 def decode_leases(document: bytes | None) -> Leases:
@@ -74,3 +83,12 @@ def held_by(leases: Leases, worker_id: str, now_ms: int) -> list[Lease]:
         for p, held in sorted(leases.items())
         if held.worker_id == worker_id and held.until_ms >= now_ms
     ]
+
+
+def kept(duty: Duty | None, holder: str, now_ms: int, lease_ms: int) -> Duty | None:
+    """The duty as its holder's from now on; None if somebody else has it."""
+    # One that runs longer than a lease can was given before the clock was set back.
+    taken = range(now_ms, now_ms + 2 * lease_ms + 1)
+    if duty is not None and duty.holder != holder and duty.until_ms in taken:
+        return None
+    return Duty(holder, now_ms + lease_ms)

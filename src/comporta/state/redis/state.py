@@ -8,6 +8,7 @@ For a prefix `comporta`, the keys are:
 
     comporta:{state}:leases      hash: `all`, the leases of all partitions (JSON)
     comporta:{state}:workers     hash: worker → when it was heard of, and so on (JSON)
+    comporta:{state}:duties      hash: duty → who has it, until when (JSON)
     comporta:{state}:breakers    hash: destination → its breaker (JSON), where it is not closed
     comporta:{state}:rejected    stream of refused requests, ids `0-<number>`, field `row` (JSON)
     comporta:rate:{dst_…}        hash: `tat_ms`
@@ -31,10 +32,12 @@ from comporta.state.port import Lease, Rejected, WorkerRow
 from comporta.state.redis.documents import CHANGE, KEEP_MS, change
 from comporta.state.redis.leases import (
     Leases,
+    decode_duty,
     decode_leases,
     encode_leases,
     given_back,
     held_by,
+    kept,
     renewed,
     won,
 )
@@ -62,8 +65,9 @@ class RedisState:
     def __init__(self, url: str) -> None:
         self._server = RedisServer(url, [CHANGE])
         prefix = self._server.address.prefix
-        self._leases, self._workers, self._breakers, self._rejected = (
-            f"{prefix}:{{state}}:{name}" for name in ("leases", "workers", "breakers", "rejected")
+        self._leases, self._workers, self._duties, self._breakers, self._rejected = (
+            f"{prefix}:{{state}}:{name}"
+            for name in ("leases", "workers", "duties", "breakers", "rejected")
         )
         self._rates = f"{prefix}:rate"
         self.warnings: tuple[str, ...] = ()
@@ -152,6 +156,25 @@ class RedisState:
     async def workers(self, now_ms: int, lease_s: float) -> list[WorkerRow]:
         """See the port."""
         return _alive(await self._all_workers(), now_ms, int(lease_s * 1000))
+
+    async def hold(self, duty: str, holder: str, lease_s: float, now_ms: int) -> bool:
+        """See the port."""
+
+        def step(document: bytes) -> tuple[bytes, bool]:
+            old = decode_duty(document) if document else None
+            new = kept(old, holder, now_ms, int(lease_s * 1000))
+            return (document, False) if new is None else (_encode(new), True)
+
+        return await change(self._server, self._duties, duty, step)
+
+    async def let_go(self, duty: str, holder: str) -> None:
+        """See the port."""
+
+        def step(document: bytes) -> tuple[bytes, None]:
+            mine = document and decode_duty(document).holder == holder
+            return (b"" if mine else document), None
+
+        await change(self._server, self._duties, duty, step)
 
     async def _all_workers(self) -> list[WorkerRow]:
         rows = await self._server.one("HGETALL", self._workers)

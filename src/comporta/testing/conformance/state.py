@@ -114,6 +114,47 @@ class StateSuite:
 
         self.play(folder, story)
 
+    def test_a_worker_says_where_it_is_and_whether_it_dispatches(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            one = WorkerRow("a", 1, NOW_MS, NOW_MS, 3, "comporta-1")
+            other = WorkerRow("b", 1, NOW_MS, NOW_MS, 0, "comporta-2", dispatches=False)
+            await state.beat(one, LEASE_S)
+            assert await state.beat(other, LEASE_S) == [one, other]
+            assert await state.workers(NOW_MS, LEASE_S) == [one, other]
+
+        self.play(folder, story)
+
+    def test_a_duty_is_one_holders_until_its_lease_has_run_out(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            assert await state.hold("prune", "a", LEASE_S, NOW_MS)
+            assert not await state.hold("prune", "b", LEASE_S, NOW_MS + LEASE_MS)
+            assert await state.hold("alert", "b", LEASE_S, NOW_MS), "another duty"
+            assert await state.hold("prune", "a", LEASE_S, NOW_MS + LEASE_MS), "kept"
+            assert not await state.hold("prune", "b", LEASE_S, NOW_MS + 2 * LEASE_MS)
+            assert await state.hold("prune", "b", LEASE_S, NOW_MS + 2 * LEASE_MS + 1)
+            assert not await state.hold("prune", "a", LEASE_S, NOW_MS + 2 * LEASE_MS + 1)
+
+        self.play(folder, story)
+
+    def test_a_duty_that_was_given_back_is_free_at_once(self, folder: Path) -> None:
+        async def story(state: State) -> None:
+            assert await state.hold("prune", "a", LEASE_S, NOW_MS)
+            await state.let_go("prune", "b")
+            assert not await state.hold("prune", "b", LEASE_S, NOW_MS), "it was not b's to give"
+            await state.let_go("prune", "a")
+            assert await state.hold("prune", "b", LEASE_S, NOW_MS)
+
+        self.play(folder, story)
+
+    def test_a_duty_that_was_taken_before_the_clock_was_set_back_is_free(
+        self, folder: Path
+    ) -> None:
+        async def story(state: State) -> None:
+            assert await state.hold("prune", "a", LEASE_S, NOW_MS + 3_600_000)
+            assert await state.hold("prune", "b", LEASE_S, NOW_MS)
+
+        self.play(folder, story)
+
     def test_a_partition_has_one_owner(self, folder: Path) -> None:
         async def story(state: State) -> None:
             mine = await self.take(state, "a", 5)
