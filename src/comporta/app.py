@@ -10,15 +10,16 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from comporta import __version__
 from comporta.clock import now_ms
 from comporta.companion import Companion
-from comporta.console.app import console_app
+from comporta.console.app import console_app, elsewhere
 from comporta.console.desk import Desk
 from comporta.control import control_app
 from comporta.domain.fleet import Fleet
@@ -33,8 +34,12 @@ from comporta.ingest.admission import Admission
 from comporta.ingest.directory import Directory
 from comporta.ingest.endpoint import WebhookEndpoint
 from comporta.ingest.rejected import RejectedRing
+from comporta.leaving import Leaving
 from comporta.log.spool.log import SpooledLog
-from comporta.settings import Settings
+from comporta.presence import keep_present
+from comporta.roles import Role
+from comporta.serving import Take
+from comporta.settings import Settings, environment, networks
 from comporta.state.port import WorkerRow
 from comporta.stores import Stores, Use, open_stores
 from comporta.telemetry import metric_defs as defs
@@ -47,6 +52,8 @@ QUESTION_S = 2.0
 LAG_READING_S = 0.5
 """A scrape has two seconds for everything."""
 FLEET_COPY = "fleet.json"
+BESIDE = {Role.DISPATCH, Role.MAINTAIN}
+"""What is done in the process beside a worker."""
 KILL_AFTER_S = 2.0
 """Beyond the time that dispatch has to drain."""
 PARENT_LOOK_S = 0.5
@@ -59,6 +66,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, stores: Stores, tally: Tally) -> None:
         self._settings, self._stores = settings, stores
+        self._roles = settings.role_set
         self._started_at_ms = now_ms()
         self._draining = False
         self._directory: Directory
@@ -69,6 +77,8 @@ class Gateway:
         server_pid = (parent.pid if parent else None) or os.getpid()
         self._server_pid = server_pid
         self._companion = Companion(settings, server_pid, os.getpid())
+        inherited = environment("LISTEN_FDS") is not None
+        self.leaving = Leaving(settings.leave_s, inherited, self._companion.kill)
         shared = prepare(settings.data / METRICS_FOLDER, server_pid)
         self._metrics = Metrics(tally, shared, self._readings)
         self._ring = RejectedRing(stores.state, settings.rejected_max)
@@ -81,29 +91,34 @@ class Gateway:
             tally=tally,
             admission=admission,
             now_ms=now_ms,
+            open_=Role.INGEST in self._roles,
         )
         self.control: ASGIApp = control_app(self._health, self._metrics)
         desk = Desk(stores, settings.shown_url, settings.lease_s, now_ms)
-        self.console: ASGIApp = console_app(desk)
+        self.console: ASGIApp = console_app(desk) if Role.CONSOLE in self._roles else elsewhere
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work in the background while the caller serves; drain at the end."""
         await self._watch.start()
         async with asyncio.TaskGroup() as tasks:
-            companion = tasks.create_task(self._companion.run())
             background = [
                 tasks.create_task(self._watch.run()),
                 tasks.create_task(self._ring.run()),
                 tasks.create_task(self._metrics.run()),
             ]
+            companions = [tasks.create_task(self._companion.run())] if self._roles & BESIDE else []
+            if Role.DISPATCH not in self._roles:
+                present = keep_present(self._stores.state, self._row, self._settings.lease_s)
+                background.append(tasks.create_task(present))
             if self._server_pid != os.getpid():
                 background.append(tasks.create_task(_end_with(self._server_pid)))
             try:
                 yield
             finally:
                 self._draining = True
-                companion.cancel()
+                for companion in companions:
+                    companion.cancel()
                 await self._companion.finish(self._settings.drain_s + KILL_AFTER_S)
                 for task in background:
                     task.cancel()
@@ -123,7 +138,8 @@ class Gateway:
             partitions=settings.partitions,
             pending_bytes=stores.log.pending_bytes,
             pending_bytes_max=settings.pending_bytes_max,
-            draining=self._draining,
+            draining=self._draining or self.leaving.announced,
+            ingests=Role.INGEST in self._roles,
             lag=await _answer(stores.log.lag()),
             totals=await _answer(stores.ledger.totals()),
             workers=await _answer(self._workers()),
@@ -143,6 +159,15 @@ class Gateway:
 
     async def _workers(self) -> tuple[WorkerRow, ...]:
         return tuple(await self._stores.state.workers(now_ms(), self._settings.lease_s))
+
+    def _row(self) -> WorkerRow:
+        """This worker, as others see it if it dispatches nothing."""
+        settings, pid = self._settings, os.getpid()
+        id_ = f"wrk_{self._started_at_ms:x}_{pid}_{settings.server_name}"
+        started_at_ms = self._started_at_ms
+        return WorkerRow(
+            id_, pid, started_at_ms, now_ms(), 0, settings.server_name, dispatches=False
+        )
 
     async def _growth(self) -> Growth | None:
         return growth_of(await self._stores.ledger.keeping.samples())
@@ -167,7 +192,7 @@ class Gateway:
             defs.DELIVERIES_SCHEDULED: totals.scheduled,
             defs.DELIVERIES_DEAD: totals.dead,
             defs.OLDEST_OPEN_AGE_SECONDS: (now_ms() - oldest) / 1000 if oldest else 0.0,
-            defs.WORKERS: len(await self._workers()),
+            defs.WORKERS: sum(one.dispatches for one in await self._workers()),
             defs.DESTINATIONS_DEFERRED: len(await self._deferred()),
         }
 
@@ -220,21 +245,31 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._gateway: Gateway
+        trusted = [one for one in networks(settings.trusted_proxies) if one != "none"]
+        self._behind_proxies: Any = ProxyHeadersMiddleware(self._route, trusted)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event of an ASGI server."""
         if scope["type"] == "http":
-            path: str = scope["path"]
-            if path.startswith("/webhook") and (len(path) == 8 or path[8] == "/"):  # noqa: PLR2004
-                await self._gateway.webhooks(scope, receive, send)
-            elif path.startswith("/api/"):
-                await self._gateway.console(scope, receive, send)
-            else:
-                await self._gateway.control(scope, receive, send)
+            await self._behind_proxies(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
             await send({"type": "websocket.close"})  # before it was accepted: a 403
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path.startswith("/webhook") and (len(path) == 8 or path[8] == "/"):  # noqa: PLR2004
+            await self._gateway.webhooks(scope, receive, send)
+        elif path.startswith("/api/"):
+            await self._gateway.console(scope, receive, send)
+        else:
+            await self._gateway.control(scope, receive, send)
+
+    @property
+    def short_way(self) -> Take:
+        """What takes plain webhooks in, without ASGI; nothing where the roles leave ingest out."""
+        return self.take if Role.INGEST in self._settings.role_set else _take_nothing
 
     def take(self, url: bytes, headers: RawHeaders, body: bytes, answer: Answer) -> bool:
         """The short way in; see `comporta.serving.Take`."""
@@ -249,6 +284,7 @@ class Application:
         try:
             async with self._open() as gateway:
                 self._gateway = gateway
+                gateway.leaving.install()
                 await send({"type": "lifespan.startup.complete"})
                 started = True
                 await receive()
@@ -276,6 +312,10 @@ class Application:
             gateway = Gateway(self._settings, stores, tally)
             async with gateway.running():
                 yield gateway
+
+
+def _take_nothing(_url: bytes, _headers: RawHeaders, _body: bytes, _answer: Answer) -> bool:
+    return False
 
 
 def create_app(settings: Settings) -> Application:

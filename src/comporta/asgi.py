@@ -22,5 +22,5 @@ except ConfigError as error:
 i18n.use(settings.language)
 logs.configure(settings.log_level)
 app = create_app(settings)
-serving.install(app.take, settings.head_timeout_s, settings.body_timeout_s)
+serving.install(app.short_way, settings.head_timeout_s, settings.body_timeout_s)
 process.tune()

@@ -1,6 +1,6 @@
-"""What one dispatch process of a gateway does beside dispatching: retention, and samples of growth.
+"""What one process of all servers does beside dispatching: retention, and samples of growth.
 
-Whoever owns partition 0 does it. A store that fails costs a round, said in the log, and never the
+Which one is a lease (`duty.py`). A store that fails costs a round, said in the log, and never the
 process.
 """
 

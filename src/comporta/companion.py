@@ -7,6 +7,8 @@ finish. On its standard output it gives a sign of life every second.
 """
 
 import asyncio
+import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -64,6 +66,11 @@ class Companion:
         if process.stdin is not None:
             process.stdin.write(msgspec.json.encode(self._orders) + b"\n")
         return process
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None and self._process.returncode is None:
+            os.kill(self._process.pid, signal.SIGKILL)
 
     async def finish(self, within_s: float) -> None:
         """Let it drain, for `within_s` seconds at the most; then end it. After `run` was ended."""

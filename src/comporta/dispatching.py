@@ -18,17 +18,20 @@ import uvloop
 
 from comporta import i18n, process
 from comporta.chores import Chores
+from comporta.clock import now_ms
 from comporta.companion import Orders
 from comporta.destinations.http import HttpSender
 from comporta.dispatch.routing import Routing, compile_routing
 from comporta.dispatch.worker import Dispatcher
 from comporta.domain.fleet import Fleet
+from comporta.duty import Duty
 from comporta.enrolment import enrol_handlers
 from comporta.errors import ComportaError
 from comporta.fleet.watch import FleetWatch
 from comporta.handlers.loading import load_handlers
 from comporta.handlers.registry import Handler
 from comporta.handlers.runner import HandlerRunner
+from comporta.roles import Role
 from comporta.settings import Settings
 from comporta.stores import Stores, Use, open_stores
 from comporta.telemetry import logs
@@ -37,6 +40,8 @@ from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
 from comporta.telemetry.tally import Tally
 
 NICENESS = 5
+MAINTAIN = "maintain"
+"""The duty of forgetting what is old."""
 SIGN_PERIOD_S = 1.0
 DRAIN_AFTER_CRASH_S = 2.0
 ORDERS_BYTES_MAX = 1024 * 1024
@@ -66,12 +71,15 @@ class Dispatch:
             state=stores.state,
             routing=lambda: self._routing,
             gone=self._pause,
+            server=settings.server_name,
             pid=orders.worker_pid,
             lease_s=settings.lease_s,
             concurrency=settings.concurrency,
             tally=tally,
         )
-        self._chores = Chores(settings, stores, lambda: self._dispatcher.owns(0))
+        self._roles = settings.role_set
+        self._duty = Duty(stores.state, MAINTAIN, settings.lease_s, now_ms)
+        self._chores = Chores(settings, stores, lambda: self._duty.mine)
         self._metrics = Metrics(tally, prepare(settings.data / METRICS_FOLDER, orders.server_pid))
 
     async def run(self, until: Callable[[], Awaitable[float]], signs: int) -> None:
@@ -90,15 +98,16 @@ class Dispatch:
 
     async def _work(self, until: Callable[[], Awaitable[float]], signs: int) -> None:
         async with asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(self._dispatcher.run()),
-                tasks.create_task(self._watch.run()),
-                tasks.create_task(self._metrics.run()),
-                tasks.create_task(self._chores.run()),
-                tasks.create_task(self._handlers.watch()),
-                tasks.create_task(_give_signs_of_life(signs)),
-            ]
-            await self._dispatcher.drain(await until())
+            work = [self._watch.run(), self._metrics.run(), _give_signs_of_life(signs)]
+            if Role.DISPATCH in self._roles:
+                work += [self._dispatcher.run(), self._handlers.watch()]
+            if Role.MAINTAIN in self._roles:
+                work += [self._duty.run(), self._chores.run()]
+            background = [tasks.create_task(one) for one in work]
+            drain_s = await until()
+            await self._duty.give_up()
+            if Role.DISPATCH in self._roles:
+                await self._dispatcher.drain(drain_s)
             for task in background:
                 task.cancel()
 

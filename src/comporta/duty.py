@@ -30,9 +30,7 @@ class Duty:
         now_ms: the clock, Unix milliseconds.
     """
 
-    def __init__(
-        self, state: State, name: str, lease_s: float, now_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, state: State, name: str, lease_s: float, now_ms: Callable[[], int]) -> None:
         self._state, self._name, self._lease_s, self._now_ms = state, name, lease_s, now_ms
         self._me = f"dty_{secrets.token_hex(5)}"
         self._mine_until = 0.0

@@ -24,6 +24,8 @@ HEAD_BYTES_MAX = 64 * 1024
 """Counted in whole reads, the first one not: about two reads (512 KiB) more can pass."""
 SHORT_BODY_BYTES_MAX = 256 * 1024
 """Larger bodies go the long way, where they reserve their room."""
+FIRST_BYTE_S = 1.0
+"""For a connection on which nothing has come when the server stops."""
 _TOO_SLOW = b"408 Request Timeout"
 _TOO_LARGE = b"431 Request Header Fields Too Large"
 _NEVER = float("inf")
@@ -68,6 +70,8 @@ class WebhookProtocol(HttpToolsProtocol):
     """See the module. The class attributes are set by `install`."""
 
     head_timeout_s = body_timeout_s = 10.0
+    leaving = False
+    """Each answer ends its connection. Of all connections, or of one that is being shut down."""
     take: Take
     sweeps: dict[int, "_Sweep"]
 
@@ -110,6 +114,19 @@ class WebhookProtocol(HttpToolsProtocol):
             self.transport.write(head)
         self.transport.close()
 
+    def shutdown(self) -> None:
+        """End it once what has come, or is about to come, is answered.
+
+        Uvicorn itself would not wait for the first byte of a connection, nor for the end of a head.
+        """
+        self.leaving = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        elif self._deadline == _NEVER:  # idle since its last answer
+            self.transport.close()
+        elif self._head_bytes < 0:  # nothing has come yet
+            self._deadline = min(self._deadline, self.loop.time() + FIRST_BYTE_S)
+
     # Parser callbacks
 
     def on_message_begin(self) -> None:
@@ -136,7 +153,7 @@ class WebhookProtocol(HttpToolsProtocol):
         self._head_bytes = -1
         if self._is_plain():
             version = self.parser.get_http_version()
-            keep_alive = version == "1.1" and self.parser.should_keep_alive()
+            keep_alive = version == "1.1" and not self.leaving and self.parser.should_keep_alive()
             self.cycle = self._taken = _Taken(version, keep_alive)  # type: ignore[assignment]
         else:
             self._taken = None
@@ -234,6 +251,9 @@ class WebhookProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects_100
         self.headers.extend(headers)
         super().on_headers_complete()
+        if self.leaving:
+            cycle: Any = self.cycle  # made just now
+            cycle.keep_alive = False
 
 
 class _Sweep:
@@ -263,6 +283,7 @@ def install(take: Take, head_timeout_s: float, body_timeout_s: float) -> None:
     WebhookProtocol.head_timeout_s = head_timeout_s
     WebhookProtocol.body_timeout_s = body_timeout_s
     WebhookProtocol.sweeps = {}
+    WebhookProtocol.leaving = False
 
     def make(cls: type[Any], *_args: object, **_kwargs: object) -> Any:
         return object.__new__(WebhookProtocol if cls is HttpToolsProtocol else cls)

@@ -8,8 +8,10 @@ where, and what to do. `comporta.example.toml` is the commented reference.
 
 import os
 import re
+import socket
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -33,6 +35,7 @@ from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.engines import Store, engine_of
 from comporta.errors import ConfigError
 from comporta.i18n import LANGUAGES, _
+from comporta.roles import Role, read_roles
 from comporta.toml_lines import line_of
 from comporta.urls import url_problem
 from comporta.words import did_you_mean
@@ -41,6 +44,7 @@ PREFIX: Final = "COMPORTA_"
 CONFIG_VARIABLE: Final = "COMPORTA_CONFIG"
 DEFAULT_FILE: Final = Path("comporta.toml")
 _HANDLERS: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+_SERVER: Final = re.compile(r"[A-Za-z0-9._-]+")
 _FILE_BYTES_MAX: Final = 1024 * 1024
 _SHOWN_CHARS_MAX: Final = 60
 
@@ -96,6 +100,12 @@ class Settings(BaseSettings):
     """The address to listen on."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8001
     """The port to listen on."""
+    server: Annotated[str, Field(max_length=64)] = ""
+    """This server's name, where several share the stores; the host's name if empty."""
+    roles: str = ",".join(Role)
+    """What this server does: ingest, dispatch, console, maintain, with commas between."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses and networks whose X-Forwarded-For and -Proto are believed, or none."""
     public_url: str = ""
     """Where Chatwoot reaches this gateway, for webhook URLs; http://localhost:PORT if empty."""
     lang: str = ""
@@ -130,6 +140,8 @@ class Settings(BaseSettings):
     """Seconds that a client has for the body of its request."""
     drain_s: Annotated[float, Field(ge=0, le=300)] = 10.0
     """Seconds for finishing what is under way when stopping."""
+    leave_s: Annotated[float, Field(ge=0, le=300)] = 0.0
+    """Seconds for which a server that ends says so on /readyz, and answers, before it drains."""
     signature_tolerance_s: Annotated[int, Field(ge=1, le=86_400)] = 300
     """How many seconds old, or ahead, a signature may be."""
     dedupe_window_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
@@ -233,6 +245,35 @@ class Settings(BaseSettings):
             raise ValueError(_("Write it as module:name, as in mybot:gateway."))
         return value
 
+    @field_validator("server")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if value and not _SERVER.fullmatch(value):
+            raise ValueError(_("Letters, digits, dots, hyphens and underscores make a name."))
+        return value
+
+    @field_validator("roles")
+    @classmethod
+    def _known_roles(cls, value: str) -> str:
+        try:
+            read_roles(value)
+        except ValueError as error:
+            said = _("There are: {roles}.").format(roles=", ".join(Role))
+            wrong = str(error)
+            raise ValueError(f"{said} {did_you_mean(wrong, Role)}".strip()) from None
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for one in networks(value) if value != "none" else ():
+            try:
+                ip_network(one)
+            except ValueError:
+                said = _("{address} is neither an address nor a network such as 10.0.0.0/8.")
+                raise ValueError(said.format(address=one)) from None
+        return value
+
     @field_validator("log", "ledger", "state")
     @classmethod
     def _known_engine(cls, value: str, info: ValidationInfo) -> str:
@@ -270,6 +311,16 @@ class Settings(BaseSettings):
         return self.state or f"sqlite:{self.data / 'state.db'}"
 
     @property
+    def server_name(self) -> str:
+        """This server's name, for people."""
+        return self.server or socket.gethostname()
+
+    @property
+    def role_set(self) -> frozenset[Role]:
+        """What this server does."""
+        return read_roles(self.roles)
+
+    @property
     def shown_url(self) -> str:
         """Where Chatwoot reaches this gateway, without a slash at the end."""
         return self.public_url or f"http://localhost:{self.port}"
@@ -278,6 +329,11 @@ class Settings(BaseSettings):
     def language(self) -> str:
         """What to give to `comporta.i18n.use`."""
         return self.lang or environment_language()
+
+
+def networks(text: str) -> list[str]:
+    """The parts of a setting with commas."""
+    return [part for one in text.split(",") if (part := one.strip())]
 
 
 def _config_path() -> tuple[Path, bool]:

@@ -116,11 +116,7 @@ class Gateway:
         """Start it, and return at once."""
         with (self.folder / "gateway.log").open("ab") as output:
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "uvicorn", "src.api.webhook_server:app"),
-                    *("--host", "127.0.0.1", "--port", str(self.port)),
-                    *("--workers", str(self.count)),
-                ],
+                self.program(),
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -129,12 +125,26 @@ class Gateway:
                 start_new_session=True,
             )
 
+    def program(self) -> list[str]:
+        """What is started."""
+        return [
+            *(sys.executable, "-m", "uvicorn", "src.api.webhook_server:app"),
+            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--workers", str(self.count)),
+        ]
+
     def stop(self, within_s: float = DEADLINE_S) -> int:
         """End it as an operator does, with SIGTERM; its exit status."""
-        process, self._process = self._process, None
-        assert process is not None
-        process.terminate()
-        return process.wait(within_s)
+        assert self._process is not None
+        self._process.terminate()
+        return self.wait(within_s)
+
+    def wait(self, within_s: float = DEADLINE_S) -> int:
+        """Wait for its end, which somebody has brought about; its exit status."""
+        assert self._process is not None
+        status = self._process.wait(within_s)
+        self._process = None
+        return status
 
     def kill(self) -> None:
         """SIGKILL, for it and all of its workers."""
@@ -247,6 +257,17 @@ class Gateway:
                 return await question(stores)
 
         return asyncio.run(main())
+
+
+class ServedGateway(Gateway):
+    """The command `comporta serve --workers N` in its place."""
+
+    def program(self) -> list[str]:
+        """What is started."""
+        return [
+            *(sys.executable, "-m", "comporta.cli", "serve", "--workers", str(self.count)),
+            *("--host", "127.0.0.1", "--port", str(self.port)),
+        ]
 
 
 def _children(pid: int, marked: bytes) -> list[int]:

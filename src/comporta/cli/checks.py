@@ -147,7 +147,8 @@ async def stores_checks(stores: LocalStores, now_ms: int, lease_s: float) -> lis
     fleet = await stores.ledger.fleet()
     newest = await stores.ledger.events(EventFilter(limit=1))
     totals = await stores.ledger.totals()
-    workers = len(await stores.state.workers(now_ms, lease_s))
+    alive_now = await stores.state.workers(now_ms, lease_s)
+    workers = sum(worker.dispatches for worker in alive_now)
     samples = await stores.ledger.keeping.samples()
     return [
         ok(Word("schema", _("schema")), _("current")),

@@ -25,6 +25,7 @@ from comporta.errors import ComportaError
 from comporta.handlers.loading import load_handlers
 from comporta.handlers.registry import Handler
 from comporta.i18n import _, current
+from comporta.listening import bound, inherited
 
 WORKERS_MAX = 256
 
@@ -57,6 +58,13 @@ def serve(  # noqa: PLR0913  (one parameter an option)
             metavar="MODULE:NAME", help=_("Run the Python handlers of this comporta.Gateway.")
         ),
     ] = None,
+    roles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLES",
+            help=_("What this server does, such as ingest,console. Default: the setting roles."),
+        ),
+    ] = None,
     welcome: Annotated[
         bool,
         typer.Option(
@@ -65,14 +73,16 @@ def serve(  # noqa: PLR0913  (one parameter an option)
     ] = False,
 ) -> None:
     """Run the gateway until Ctrl-C."""
-    for name, value in _options(host, port, fleet, handlers):
+    given_here = {"HOST": host, "PORT": port, "FLEET": fleet, "HANDLERS": handlers, "ROLES": roles}
+    for name, value in given_here.items():
         if value is not None:
             os.environ[f"COMPORTA_{name}"] = str(value)
     os.environ["COMPORTA_LANG"] = current()
     if welcome:  # what happens is shown event by event; log lines would only hide it
         os.environ.setdefault("COMPORTA_LOG_LEVEL", "warning")
     settings = desk.settings
-    _port_is_free(settings.host, settings.port)
+    given = _from_systemd()
+    ports = given or [bound(settings.host, settings.port)]
     make_folder(desk)
     # Imported before anything is changed: what is wrong with the module refuses the start.
     enrolled = load_handlers(settings.handlers) if settings.handlers else ()
@@ -83,13 +93,13 @@ def serve(  # noqa: PLR0913  (one parameter an option)
     if welcome:
         asyncio.run(greet(desk))
     with watching(desk) if welcome else contextlib.nullcontext():
-        _run(desk, workers)
+        _run(desk, workers, ports, ours=not given)
 
 
-def _options(
-    host: str | None, port: int | None, fleet: Path | None, handlers: str | None
-) -> tuple[tuple[str, object], ...]:
-    return ("HOST", host), ("PORT", port), ("FLEET", fleet), ("HANDLERS", handlers)
+def _from_systemd() -> list[socket.socket]:
+    from comporta.settings import environment  # noqa: PLC0415  (heavy)
+
+    return inherited(environment("LISTEN_FDS"), environment("LISTEN_PID"), os.getpid())
 
 
 async def _enrol(desk: Desk, handlers: Sequence[Handler]) -> None:
@@ -100,45 +110,15 @@ async def _enrol(desk: Desk, handlers: Sequence[Handler]) -> None:
         carried_out(desk, done)
 
 
-def _run(desk: Desk, workers: int) -> None:
-    import uvicorn  # noqa: PLC0415  (heavy, and only needed here)
-
+def _run(desk: Desk, workers: int, ports: Sequence[socket.socket], *, ours: bool) -> None:
+    from comporta import supervising  # noqa: PLC0415  (heavy, and only needed here)
     from comporta.telemetry import logs  # noqa: PLC0415
 
     settings = desk.settings
     logs.configure(settings.log_level)
     try:
-        uvicorn.run(
-            "comporta.asgi:app",
-            host=settings.host,
-            port=settings.port,
-            workers=workers,
-            log_config=None,
-            access_log=False,  # the token stands in the path
-            server_header=False,
-            timeout_graceful_shutdown=round(settings.drain_s),
-        )
+        supervising.serve(settings, workers, ports, ours=ours)
     except SystemExit as end:
         if end.code:
             said = _("The gateway could not start; the reason stands above.")
             raise ComportaError(said) from None
-
-
-def _port_is_free(host: str, port: int) -> None:
-    """Say it in words before uvicorn says it in a log line.
-
-    Raises:
-        ComportaError: the address cannot be listened on.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, port))
-        except OSError as error:
-            said = _(
-                "Cannot listen at {host}:{port}: {reason}. Stop what listens there, or choose "
-                "another port with --port."
-            )
-            reason = (error.strerror or str(error)).lower()
-            raise ComportaError(said.format(host=host, port=port, reason=reason)) from None

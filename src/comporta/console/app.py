@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from comporta import __version__
 from comporta.console import shapes
@@ -26,6 +28,7 @@ from comporta.console.idempotency import Once
 from comporta.console.instances import InstanceOperations
 from comporta.console.keys import KeyOperations
 from comporta.console.operations import PREFIX, Operations
+from comporta.console.problems import MISDIRECTED, RefusedError, answer
 from comporta.console.routing import DestinationOperations, RouteOperations
 from comporta.console.traffic import DeliveryOperations, EventOperations
 from comporta.console.trials import DestinationTrial, RouteTrial
@@ -87,6 +90,13 @@ def console_app(desk: Desk, clock: Callable[[], float] = time.monotonic) -> Fast
 
     app.add_route(f"{PREFIX}/openapi.json", openapi, methods=["GET"])
     return app
+
+
+async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer of a server without the role: another one has the admin API."""
+    with speaking(choose(Headers(scope=scope).get("accept-language", ""))):
+        response = answer(RefusedError(MISDIRECTED))
+    await response(scope, receive, send)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -93,6 +93,12 @@ FLEET = Problem(
     _("The fleet cannot be like this; nothing was changed"),
     _("Correct what is named, and send it again."),
 )
+MISDIRECTED = Problem(
+    421,
+    "/problems/no-console",
+    _("This server has no admin API"),
+    _("Its roles leave console out. Ask a server that has it, or change its roles."),
+)
 CONFIG = Problem(
     422,
     ConfigError.problem,

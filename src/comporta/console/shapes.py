@@ -361,10 +361,14 @@ class Worker(Shape):
     """A worker that has been heard of within the last lease."""
 
     id: str
+    server: str
+    """The name of the server that it belongs to."""
     pid: int
     started_at: dt.datetime
     beat_at: dt.datetime
     partitions: int
+    dispatches: bool
+    """Whether it takes a share of the partitions."""
 
 
 class Workers(Shape):

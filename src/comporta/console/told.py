@@ -276,10 +276,12 @@ def worker(row: WorkerRow) -> shapes.Worker:
     """A worker."""
     return shapes.Worker(
         id=row.id,
+        server=row.server,
         pid=row.pid,
         started_at=moment(row.started_at_ms),
         beat_at=moment(row.beat_at_ms),
         partitions=row.partitions,
+        dispatches=row.dispatches,
     )
 
 

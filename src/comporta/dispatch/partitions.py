@@ -163,7 +163,8 @@ class Partitions:
             self._lanework.workers_changed()
 
     async def _renew(self) -> None:
-        alive = await self._state.beat(self._me(len(self.tokens)), self._lease_s)
+        heard = await self._state.beat(self._me(len(self.tokens)), self._lease_s)
+        alive = [worker for worker in heard if worker.dispatches]
         self._meet(alive)
         held = await self._state.held(self._id, self._now_ms())
         tokens = {lease.partition: lease.token for lease in held}

@@ -48,6 +48,7 @@ class Dispatcher:
         log, ledger, state: opened.
         routing: the compiled fleet at the time of the call.
         gone: called with the id of a destination that answered 410.
+        server: the name of this server, for people.
         pid: of the worker process that it belongs to, for people.
         lease_s: how long a partition stays with a worker that is not heard of, seconds.
         concurrency: attempts at a time to one destination, over all workers, if it says nothing.
@@ -62,6 +63,7 @@ class Dispatcher:
         state: State,
         routing: Callable[[], Routing],
         gone: Callable[[str], Coroutine[None, None, None]],
+        server: str,
         pid: int,
         lease_s: float,
         concurrency: int,
@@ -75,7 +77,7 @@ class Dispatcher:
             log=log,
             ledger=ledger,
             state=state,
-            me=lambda owned: WorkerRow(id_, pid, started_at_ms, now_ms(), owned),
+            me=lambda owned: WorkerRow(id_, pid, started_at_ms, now_ms(), owned, server),
             lease_s=lease_s,
             lanework=self,
             now_ms=now_ms,
@@ -113,10 +115,6 @@ class Dispatcher:
     async def drain(self, within_s: float) -> None:
         """Start nothing new; wait for what is under way; hand everything over."""
         await self._partitions.drain(within_s)
-
-    def owns(self, partition: int) -> bool:
-        """Whether this worker holds the lease of a partition."""
-        return partition in self._partitions.tokens
 
     def fleet_changed(self) -> None:
         """There is a new routing: destinations may have changed."""

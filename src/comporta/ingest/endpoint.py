@@ -48,9 +48,10 @@ class WebhookEndpoint:
         tally: counts it.
         admission: gives room to large bodies.
         now_ms: the clock, Unix milliseconds.
+        open_: whether this server takes webhooks in at all.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the composition root gives it all it needs, by name)
         self,
         *,
         ingest: Ingest,
@@ -58,9 +59,10 @@ class WebhookEndpoint:
         tally: Tally,
         admission: Admission,
         now_ms: Callable[[], int],
+        open_: bool = True,
     ) -> None:
         self._ingest, self._ring, self._tally, self._now_ms = ingest, ring, tally, now_ms
-        self._admission = admission
+        self._admission, self._open = admission, open_
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -78,6 +80,8 @@ class WebhookEndpoint:
                 return await _read_rest(message, receive, limit)
 
         try:
+            if not self._open:
+                raise RefusedError(problems.MISDIRECTED)  # noqa: TRY301  (as ingest refuses)
             await self._ingest.accept(
                 scope["method"], scope["path"], scope["query_string"], scope["headers"], read
             )

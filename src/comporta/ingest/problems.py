@@ -77,6 +77,12 @@ TOO_LARGE = Problem(
     _("The body is too large"),
     _("Send less than the limit, or raise body_bytes_max."),
 )
+MISDIRECTED = Problem(
+    421,
+    "/problems/misdirected",
+    _("This server takes no webhooks in"),
+    _("Its roles leave ingest out. Send webhooks to a server that has it, or change its roles."),
+)
 NOT_JSON_TYPE = Problem(
     415,
     "/problems/media-type",

@@ -315,10 +315,12 @@ def _ready(_connection: apsw.Connection) -> None:
 def _alive(connection: apsw.Connection, now_ms: int, lease_ms: int) -> list[WorkerRow]:
     # A beat that lies far ahead was made before the clock was set back: it says nothing.
     span = (now_ms - lease_ms, now_ms + lease_ms)
-    return [
-        WorkerRow(*row, dispatches=bool(dispatches))
-        for *row, dispatches in every(connection, _ALIVE, span)
-    ]
+    return [_worker(*row) for row in every(connection, _ALIVE, span)]
+
+
+def _worker(*values: Any) -> WorkerRow:
+    *others, dispatches = values
+    return msgspec.structs.replace(WorkerRow(*others), dispatches=bool(dispatches))
 
 
 def _read_rejected(values: list[Any]) -> Rejected:

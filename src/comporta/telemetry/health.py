@@ -41,6 +41,8 @@ class HealthInputs(msgspec.Struct, frozen=True):
     pending_bytes_max: int
     """The high-water mark."""
     draining: bool = False
+    ingests: bool = True
+    """Whether this server takes webhooks in; if not, it is ready without being able to."""
     lag: int | None = None
     totals: LedgerTotals | None = None
     workers: tuple[WorkerRow, ...] | None = None
@@ -64,6 +66,7 @@ class Engines(msgspec.Struct, frozen=True):
 class WorkerHealth(msgspec.Struct, frozen=True):
     """One worker. `beat_age_s`: since it was last heard of."""
 
+    server: str
     pid: int
     uptime_s: float
     beat_age_s: float
@@ -200,7 +203,7 @@ def _weight(parameters: list[str]) -> float:
 
 def _stoppers(inputs: HealthInputs, _: Translate) -> list[str]:
     reasons = []
-    if inputs.log.error:
+    if inputs.log.error and inputs.ingests:
         reasons.append(inputs.log.error)
     if inputs.draining:
         reasons.append(_("Shutting down: no new events are taken in."))
@@ -237,7 +240,7 @@ def _worries(inputs: HealthInputs, _: Translate) -> list[str]:
 def _worker_worries(inputs: HealthInputs, _: Translate) -> list[str]:
     if inputs.workers is None:
         return [_("The shared state does not answer; nobody knows which workers live.")]
-    if not inputs.workers:
+    if not any(worker.dispatches for worker in inputs.workers):
         return [_("No worker delivers events right now.")]
     free = inputs.partitions - sum(worker.partitions for worker in inputs.workers)
     if free > 0:
@@ -250,6 +253,7 @@ def _workers(inputs: HealthInputs) -> tuple[WorkerHealth, ...] | None:
         return None
     return tuple(
         WorkerHealth(
+            row.server,
             row.pid,
             _seconds(row.started_at_ms, inputs.now_ms),
             _seconds(row.beat_at_ms, inputs.now_ms),
