@@ -1,0 +1,179 @@
+"""A plan in words: the lines of `comporta plan`, and the sentences below them."""
+
+from comporta.cli.summaries import Lines
+from comporta.deploy import capacity
+from comporta.deploy.plan import Phase
+from comporta.deploy.planner import Answer
+from comporta.i18n import _, plural
+
+_NAMES = {
+    "redis": "Redis",
+    "rabbitmq": "RabbitMQ",
+    "kafka": "Kafka",
+    "postgresql": "PostgreSQL",
+}
+_DAY_MS = 86_400_000
+
+
+def lines(found: Answer, now_ms: int) -> Lines:
+    """The plan as titles and values."""
+    plan, asked = found.plan, found.asked
+    servers = plural("{count} server", "{count} servers", plan.servers).format(count=plan.servers)
+    each = _("each with {cpus} CPUs and {memory} GiB").format(
+        cpus=asked.cpus, memory=f"{asked.memory_gib:g}"
+    )
+    return [
+        (_("Phase"), f"{plan.phase}: {_phase(plan.phase)}"),
+        (_("Servers"), f"{servers}, {each}"),
+        (_("Workers on each"), plan.workers),
+        (_("Log"), _engine(plan.log)),
+        (_("Ledger"), _engine(plan.ledger)),
+        (_("State"), _engine(plan.state)),
+        (_("Partitions"), plan.partitions),
+        (_("Load"), _load(found)),
+        (_("Capacity"), _capacity(found, now_ms)),
+        (_("Of that, at the peak"), _share(found)),
+        (_("Memory needed on each"), f"{found.memory_needed_gib:.1f} GiB"),
+        (_("Disk a day"), _size(found.disk_a_day_bytes)),
+        (_("Disk in the end"), _kept(found)),
+    ]
+
+
+def sentences(found: Answer) -> list[str]:
+    """What has to be said beside the numbers, the most important first."""
+    said = [_too_much(found), _memory(found), _table_and_load(found), _next(found)]
+    return [sentence for sentence in said if sentence]
+
+
+def _phase(phase: Phase) -> str:
+    match phase:
+        case 1:
+            return _("one server")
+        case 2:
+            return _("one server with more workers")
+        case 3:
+            return _("several servers behind nginx or HAProxy")
+        case 4:
+            return _("several servers and a broker")
+
+
+def _engine(name: str) -> str:
+    return _NAMES.get(name) or _("a file (SQLite)")
+
+
+def _load(found: Answer) -> str:
+    words = _("{mean} events a second on average, {peak} in the busiest minute, {day} a day")
+    return words.format(
+        mean=_rate(found.asked.events_a_second),
+        peak=_rate(found.peak_per_s),
+        day=f"{found.events_a_day:.0f}",
+    )
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:.0f}" if per_s >= 100 else f"{per_s:.3g}"  # noqa: PLR2004
+
+
+def _capacity(found: Answer, now_ms: int) -> str:
+    each = _("{rate} events a second on each server").format(rate=f"{found.server_per_s:.0f}")
+    if not found.measured:
+        return f"{each} ({_('shipped figures, not measured here')})"
+    days = max(0, now_ms - found.figures.at_ms) // _DAY_MS
+    age = plural("measured here {count} day ago", "measured here {count} days ago", days)
+    return f"{each} ({age.format(count=days) if days else _('measured here today')})"
+
+
+def _share(found: Answer) -> str:
+    if found.share_one_away is None:
+        return f"{found.share:.1%}"
+    words = _("{share}; {away} while one server is away")
+    return words.format(share=f"{found.share:.1%}", away=f"{found.share_one_away:.1%}")
+
+
+def _kept(found: Answer) -> str:
+    words = _("{size} (bodies for {bodies} days, the rest for {rest})")
+    return words.format(
+        size=_size(found.disk_kept_bytes),
+        bodies=found.asked.keep_days,
+        rest=max(found.asked.keep_days, found.asked.keep_events_days),
+    )
+
+
+def _size(size_bytes: float) -> str:
+    gib = size_bytes / 1024**3
+    return f"{gib:.1f} GiB" if gib >= 1 else f"{size_bytes / 1024**2:.0f} MiB"
+
+
+def _too_much(found: Answer) -> str:
+    if found.fits:
+        return ""
+    words = _(
+        "This does not fit: more than {servers} servers with {workers} workers each would have "
+        "nothing to do, for a log has 62 partitions at most. Take servers with more CPUs, or split "
+        "the instances over {gateways} gateways of their own, each with its own log, ledger and "
+        "state."
+    )
+    return words.format(
+        servers=found.plan.servers, workers=found.plan.workers, gateways=found.gateways
+    )
+
+
+def _memory(found: Answer) -> str:
+    if found.memory_needed_gib <= found.asked.memory_gib:
+        return ""
+    words = _("The memory is too little: give each server {needed} GiB.")
+    return words.format(needed=f"{found.memory_needed_gib:.1f}")
+
+
+def _table_and_load(found: Answer) -> str:
+    table, load, plan = found.table_phase, found.load_phase, found.plan.phase
+    if table == load:
+        return ""
+    source = _("the measurement") if found.measured else _("the load by shipped figures")
+    names = {"table": table, "load": load, "plan": plan, "source": source}
+    said = _("The guide's table says phase {table} for so many instances, {source} phase {load}.")
+    return f"{said.format(**names)} {_why(found).format(**names)}"
+
+
+def _why(found: Answer) -> str:
+    table, load = found.table_phase, found.load_phase
+    if load > table:
+        return _("The plan follows the load: fewer would not carry it.")
+    if table == 3:  # noqa: PLR2004
+        return _(
+            "The plan follows the table: what the second server is for is not speed, but the day "
+            "the first one is lost or restarted; a Chatwoot does not send again."
+        )
+    if table == 4:  # noqa: PLR2004
+        return _(
+            "The plan follows the table: what a broker is for is not speed, for it takes more CPU "
+            "than Redis, but copies on several machines, and queues that can be operated."
+        )
+    if found.measured:
+        return _("The plan follows the measurement: phases 1 and 2 differ in speed only.")
+    return _("The plan follows the table until you measure: comporta bench --save")
+
+
+def _next(found: Answer) -> str:
+    coming = found.next
+    if coming is None or not found.fits:
+        return ""
+    words = _("At about {instances} instances like these, {step} ({because}).")
+    because = _("by the guide's table") if coming.because == "table" else _("by load")
+    return words.format(instances=coming.instances, step=_step(found), because=because)
+
+
+def _step(found: Answer) -> str:
+    coming, now = found.next, found.plan
+    if coming is None:
+        return ""
+    if coming.servers > capacity.servers_max(coming.workers):
+        return _("split the instances over two gateways")
+    if coming.log != now.log and now.log == "sqlite":
+        words = _("go to several servers: log and state on {log}, the ledger on PostgreSQL")
+        return words.format(log=_engine(coming.log))
+    if coming.log != now.log:
+        return _("move the log to {log}").format(log=_engine(coming.log))
+    if coming.servers != now.servers:
+        return _("add a server: {count} in all").format(count=coming.servers)
+    return _("run {count} workers").format(count=coming.workers)
