@@ -63,6 +63,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "redrive": ("matched", "redriven", "without_body"),
     "replay": ("matched", "replayed", "without_body"),
     "discard": ("matched", "discarded", "without_body"),
+    "deploy": ("folder", "files", "next"),
     "move": ("what", "moved", "old", "new"),
     "audit": ("at", "who", "what", "count", "which"),
     "rejected": (
