@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 that nobody but tests trusts."""
+"""A certificate for 127.0.0.1, and names that are asked for, that nobody but tests trusts."""
 
 import datetime as dt
 import ipaddress
@@ -10,11 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
+def make_certificate(folder: Path, *domains: str) -> tuple[Path, Path]:
     """Make one that signs itself; the files of the certificate and of its key, both PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names: list[x509.GeneralName] = [x509.DNSName(domain) for domain in ("localhost", *domains)]
+    names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()

@@ -13,6 +13,7 @@ class Kind(StrEnum):
 
     NGINX = "nginx"
     HAPROXY = "haproxy"
+    CADDY = "caddy"
 
 
 def files_of(kind: Kind, site: Site) -> Mapping[str, str]:
@@ -24,8 +25,13 @@ def files_of(kind: Kind, site: Site) -> Mapping[str, str]:
     if not site.domain:
         said = _("Name the domain that Chatwoot calls, like this: --domain hooks.example.com")
         raise ConfigError(said)
+    if kind is Kind.CADDY and site.several:
+        said = _("Caddy is for one server here. For several, use nginx or haproxy.")
+        raise ConfigError(said)
     match kind:
         case Kind.NGINX:
             return {"comporta.conf": "nginx/comporta.conf.j2"}
         case Kind.HAPROXY:
             return {"haproxy.cfg": "haproxy/haproxy.cfg.j2"}
+        case Kind.CADDY:
+            return {"Caddyfile": "caddy/Caddyfile.j2"}

@@ -23,3 +23,8 @@ def steps(kind: Kind, folder: Path) -> tuple[str, ...]:
                 f"cp {folder}/haproxy.cfg /etc/haproxy/haproxy.cfg",
                 "haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy",
             )
+        case Kind.CADDY:
+            return (
+                f"cp {folder}/Caddyfile /etc/caddy/Caddyfile",
+                "caddy validate --config /etc/caddy/Caddyfile && systemctl reload caddy",
+            )

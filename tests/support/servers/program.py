@@ -24,6 +24,12 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on it."""
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 def required(name: str, package: str) -> str:
     """The path of a program; without it a skip on a laptop, and a failure where CI=true."""
     path = shutil.which(name)
