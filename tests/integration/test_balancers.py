@@ -46,7 +46,7 @@ def body(number: int, size: int = 0) -> bytes:
     return head + b"x" * (size - len(head) - 2) + b'"}'
 
 
-def call(
+def call(  # noqa: PLR0913  (what a request is made of)
     balancer: Balancer,
     method: str,
     path: str,

@@ -1,4 +1,4 @@
-"""nginx, HAProxy and Caddy for tests, each with the files that `comporta deploy` writes, as they are.
+"""nginx, HAProxy and Caddy for tests, each with what `comporta deploy` writes, as it is.
 
 Only what is a place of this machine differs: ports, the certificate, folders. Nothing is edited.
 """
@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.support.certificates import make_certificate
+from tests.support.servers.program import Program, free_port, listens, required
+
 from comporta.deploy.kinds import Kind
 from comporta.deploy.plan import Plan
 from comporta.deploy.render import files
-from comporta.deploy.site import Places, Site, site
-from tests.support.certificates import make_certificate
-from tests.support.servers.program import Program, free_port, listens, required
+from comporta.deploy.site import Places, site
 
 DOMAIN = "hooks.example.com"
 ONE = Plan(1, 3, 1, 2, "sqlite", "sqlite", "sqlite", 16, 7, 4.0)
