@@ -100,12 +100,6 @@ class Settings(BaseSettings):
     """The address to listen on."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8001
     """The port to listen on."""
-    server: Annotated[str, Field(max_length=64)] = ""
-    """This server's name, where several share the stores; the host's name if empty."""
-    roles: str = ",".join(Role)
-    """What this server does: ingest, dispatch, console, maintain, with commas between."""
-    trusted_proxies: str = "127.0.0.1,::1"
-    """Addresses and networks whose X-Forwarded-For and -Proto are believed, or none."""
     public_url: str = ""
     """Where Chatwoot reaches this gateway, for webhook URLs; http://localhost:PORT if empty."""
     lang: str = ""
@@ -124,6 +118,14 @@ class Settings(BaseSettings):
     """How much the spool may take of this server's disk, in MiB."""
     key: SecretStr = SecretStr("")
     """The key that seals secrets: 32 bytes in base64, or file:PATH; kept in DATA/key if empty."""
+    server: Annotated[str, Field(max_length=64)] = ""
+    """This server's name, where several share the stores; the host's name if empty."""
+    roles: str = ",".join(Role)
+    """What this server does: ingest, dispatch, console, maintain, with commas between."""
+    leave_s: Annotated[float, Field(ge=0, le=300)] = 0.0
+    """Seconds for which a server that ends says so on /readyz, and answers, before it drains."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses and networks whose X-Forwarded-For and -Proto are believed, or none."""
     partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)] = 16
     """How many partitions the log has; fixed once there are events."""
     lease_s: Annotated[float, Field(ge=0.5, le=60)] = 3.0
@@ -140,8 +142,6 @@ class Settings(BaseSettings):
     """Seconds that a client has for the body of its request."""
     drain_s: Annotated[float, Field(ge=0, le=300)] = 10.0
     """Seconds for finishing what is under way when stopping."""
-    leave_s: Annotated[float, Field(ge=0, le=300)] = 0.0
-    """Seconds for which a server that ends says so on /readyz, and answers, before it drains."""
     signature_tolerance_s: Annotated[int, Field(ge=1, le=86_400)] = 300
     """How many seconds old, or ahead, a signature may be."""
     dedupe_window_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600

@@ -32,6 +32,7 @@ def test_a_destination_with_nothing_under_way_goes_on_once_the_outcomes_of_other
         state=nothing,
         routing=cast("Any", None),
         gone=cast("Any", None),
+        server="here",
         pid=1,
         lease_s=3.0,
         concurrency=1,

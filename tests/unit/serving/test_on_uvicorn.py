@@ -120,7 +120,7 @@ def test_a_server_that_is_told_to_end_gives_the_answers_it_owes(house: House) ->
         refused.sendall(post(b"2"))
         wait_for("it is taken", lambda: len(house.waiting) == 2)
         house.server.should_exit = True
-        assert said(idle) == []
+        assert [one.status for one in said(idle)] == [408], "its first byte was waited for"
         house.answer_next()
         house.answer_next(accepted=False)
         (first,), (second,) = said(owed), said(refused)

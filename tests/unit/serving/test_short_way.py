@@ -220,13 +220,29 @@ def test_a_shutdown_gives_the_answer_that_is_outstanding_and_then_closes(accepte
 
 def test_a_shutdown_closes_at_once_what_waits_for_nothing() -> None:
     async def test() -> None:
-        fresh, kept = Connection(), Connection()
+        kept = Connection()
         kept.arrive(post(DATA))
         kept.answer()
-        for one in (fresh, kept):
-            one.protocol.shutdown()
-            assert one.wire.closed
-            one.protocol.connection_lost(None)
+        kept.protocol.shutdown()
+        assert kept.wire.closed
+        kept.protocol.connection_lost(None)
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("come", [0, 40])
+def test_a_shutdown_waits_for_what_is_about_to_come(come: int) -> None:
+    async def test() -> None:
+        request = post(DATA)
+        fresh = Connection()
+        fresh.arrive(request[:come])
+        fresh.protocol.shutdown()
+        assert not fresh.wire.closed
+        fresh.arrive(request[come:])
+        fresh.answer()
+        (reply,) = fresh.replies
+        assert (reply.status, reply.headers[b"connection"]) == (200, b"close")
+        assert fresh.wire.closed
 
     on_loop(test)
 

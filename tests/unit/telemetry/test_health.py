@@ -24,7 +24,7 @@ WELL = health.HealthInputs(
     lag=3,
     totals=LedgerTotals(pending=2, scheduled=1, dead=4, oldest_open_at_ms=995_500),
     workers=(
-        WorkerRow("w1", 11, 940_000, 999_500, 8),
+        WorkerRow("w1", 11, 940_000, 999_500, 8, "comporta-1"),
         WorkerRow("w2", 12, 940_000, 999_500, 8),
     ),
 )
@@ -41,7 +41,7 @@ def test_a_gateway_that_is_well_says_so_with_its_numbers() -> None:
     assert report.oldest_pending_age_s == 4.5
     assert (report.lag, report.pending, report.scheduled, report.dead) == (3, 2, 1, 4)
     assert report.workers
-    assert report.workers[0] == health.WorkerHealth(11, 60, 0.5, 8)
+    assert report.workers[0] == health.WorkerHealth("comporta-1", 11, 60, 0.5, 8)
     assert health.readiness(WELL) == health.Readiness(ready=True, reasons=())
 
 
