@@ -135,6 +135,8 @@ class Load:
 
     def __init__(self, sink: Sink, judge: Judge, plan: SimulationPlan) -> None:
         self.summary: Summary | None = None
+        self.so_far: Summary | None = None
+        """Of what is known about four times a second."""
         self.sink = sink
         self._judge, self._plan = judge, plan
         self._loop: asyncio.AbstractEventLoop
@@ -167,6 +169,12 @@ class Load:
             self.listening.set()
             await asyncio.to_thread(self.begin.wait)
             self.summary = await simulate(
-                self._plan, on_ack=self._judge.acknowledged.append, ended=self._stopped.is_set
+                self._plan,
+                on_progress=self._progress,
+                on_ack=self._judge.acknowledged.append,
+                ended=self._stopped.is_set,
             )
             await asyncio.to_thread(self._done.wait)
+
+    def _progress(self, summary: Summary) -> None:
+        self.so_far = summary
