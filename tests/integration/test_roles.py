@@ -15,9 +15,10 @@ TAKE_OVER_S = 10.0
 
 
 def started(
-    stack: ExitStack, folder: Path, name: str, fleet: str, **settings: object
+    stack: ExitStack, folder: Path, name: str, fleet: str, **settings: str
 ) -> ServedGateway:
-    one = ServedGateway(folder / name, fleet, server=name, data=folder / "data", **settings)
+    settings |= {"server": name, "data": str(folder / "data")}
+    one = ServedGateway(folder / name, fleet, workers=1, **settings)
     stack.push(one.__exit__)
     one.launch()
     wait_for(f"{name} is ready", one.is_ready, 30)

@@ -1,12 +1,14 @@
 """Settings: where they come from, which win, and how a wrong one is refused."""
 
 import os
+import socket
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from comporta.errors import ConfigError
+from comporta.roles import Role
 from comporta.settings import (
     Settings,
     environment,
@@ -181,6 +183,12 @@ def test_variables_that_kubernetes_makes_for_a_service_are_explained(
         ("ledger", "redis://localhost", "redis cannot be the ledger"),
         ("state", "kafka://localhost/x", "can be: sqlite, redis"),
         ("log", "redis:", "redis://localhost:6379"),
+        ("server", "a b", "Letters, digits"),
+        ("server", "x" * 65, "too long"),
+        ("roles", "ingest,dispath", 'Did you mean "dispatch"?'),
+        ("roles", ",", "ingest, dispatch, console, maintain"),
+        ("trusted_proxies", "10.0.0.0/8, proxy.internal", "proxy.internal is neither"),
+        ("leave_s", 301, "at most 300"),
         ("prot", 1, 'Did you mean "port"?'),
     ],
 )
@@ -261,3 +269,10 @@ def test_the_door_to_the_environment_tells_missing_from_set(
     assert environment("SOME_NAME") is None
     monkeypatch.setenv("SOME_NAME", "x")
     assert environment("SOME_NAME") == "x"
+
+
+def test_a_server_does_everything_and_has_its_hosts_name_unless_it_is_told_otherwise() -> None:
+    assert Settings().role_set == frozenset(Role)
+    assert Settings(roles=" Ingest, console ").role_set == {Role.INGEST, Role.CONSOLE}
+    assert Settings().server_name == socket.gethostname()
+    assert Settings(server="comporta-1").server_name == "comporta-1"
