@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ from comporta.i18n import _, plural
 from comporta.ledger.port import EventFilter, LedgerTotals
 from comporta.log.port import Log, LogHealth
 from comporta.log.spool.flags import Flags
+from comporta.state.port import WorkerRow
 from comporta.telemetry.health import DAYS_LEFT_MIN, DAYS_LEFT_WARN
 
 SQLITE_MIN = (3, 51, 3)
@@ -142,12 +143,13 @@ def clock(now_s: float, newest_event_s: float | None) -> Finding:
     return ok(check, now)
 
 
-async def stores_checks(stores: LocalStores, now_ms: int, lease_s: float) -> list[Finding]:
+async def stores_checks(
+    stores: LocalStores, now_ms: int, alive_now: Sequence[WorkerRow]
+) -> list[Finding]:
     """Everything that the open stores can tell."""
     fleet = await stores.ledger.fleet()
     newest = await stores.ledger.events(EventFilter(limit=1))
     totals = await stores.ledger.totals()
-    alive_now = await stores.state.workers(now_ms, lease_s)
     workers = sum(worker.dispatches for worker in alive_now)
     samples = await stores.ledger.keeping.samples()
     return [

@@ -10,6 +10,7 @@ from comporta.cli.command import command
 from comporta.cli.desk import Desk, deadline
 from comporta.cli.exits import Exit
 from comporta.cli.screen import Column, Row, Word
+from comporta.cli.server_checks import server_checks
 from comporta.errors import ComportaError, ConfigError
 from comporta.i18n import _
 
@@ -55,7 +56,9 @@ async def _examine(desk: Desk) -> AsyncIterator[Finding]:
         yield one
     try:
         async with desk.local_stores() as stores, deadline():
-            found = await checks.stores_checks(stores, desk.now_ms(), desk.settings.lease_s)
+            workers = await stores.state.workers(desk.now_ms(), desk.settings.lease_s)
+            found = await checks.stores_checks(stores, desk.now_ms(), workers)
+            found += server_checks(desk.settings, stores.ledger.engine, workers)
     except (ComportaError, TimeoutError) as error:
         stored = Word("stores", _("stores"))
         yield Finding(stored, Level.ERROR, str(error) or _("They do not answer."))

@@ -53,6 +53,23 @@ def test_a_log_that_others_could_read_beside_a_ledger_that_is_a_file_is_warned_a
     assert level_of(ran, "state") == "warn"
 
 
+def test_servers_that_share_the_stores_need_one_key_and_time_to_leave(
+    comporta: Any, stores: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "servers" not in {one["check"] for one in comporta("doctor", "--json").data}
+    stores.ledger.engine = stores.state.engine = "elsewhere"
+    stores.state.alive = [WorkerRow(n, 1, 0, 0, 8, f"comporta-{n}") for n in ("1", "2")]
+    found = {one["check"]: one for one in comporta("doctor", "--json").data}
+    assert (found["key"]["level"], found["servers"]["level"]) == ("warn", "warn")
+    assert found["servers"]["found"] == "comporta-1, comporta-2"
+    assert "COMPORTA_LEAVE_S=6" in found["servers"]["todo"]
+    monkeypatch.setenv("COMPORTA_LEAVE_S", "6")
+    monkeypatch.setenv("COMPORTA_KEY", "A" * 43 + "=")
+    levels = {one["check"]: one["level"] for one in comporta("doctor", "--json").data}
+    assert levels["servers"] == "ok"
+    assert "key" not in levels
+
+
 def test_every_complaint_says_what_to_do(comporta: Any, stores: Any) -> None:
     stores.state.alive = []
     stores.ledger.dead = 3
