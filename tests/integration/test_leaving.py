@@ -191,3 +191,29 @@ def as_systemd_does(gateway: Gateway, port: socket.socket) -> "subprocess.Popen[
             stdout=output,
             stderr=output,
         )
+
+
+def test_it_ends_in_time_whatever_hangs(tmp_path: Path) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def never(_path: str, _body: bytes) -> int:
+        begun.set()
+        over.wait(30)
+        return 200
+
+    with Receiver(never) as crm:
+        fleet = FLEET.replace("URL", crm.url)
+        with (
+            ServedGateway(tmp_path, fleet, workers=2, leave_s=1, drain_s=1) as gateway,
+            gateway.connect() as half,
+        ):
+            half.sendall(request(1)[:-5])
+            assert gateway.post(f"/webhook/{TOKEN}", BODY % 2).status == 200
+            wait_for("it is under way", begun.is_set)
+            began = time.monotonic()
+            gateway.stop(20)
+            took_s = time.monotonic() - began
+            over.set()
+            # Leaving, connections, attempts, the kill of what is left, and a busy machine.
+            assert 1 < took_s < 1 + 1 + 1 + 2 + 5
+            assert "Traceback" not in gateway.log

@@ -1,4 +1,4 @@
-"""What `comporta doctor` says where several servers share the stores: their names, key and leave."""
+"""What `comporta doctor` says where several servers share the stores: names, key and leave."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
