@@ -7,6 +7,7 @@ import typer
 from comporta.cli import (
     api_key,
     audit,
+    bench,
     borrowed,
     deliveries,
     demo,
@@ -60,6 +61,7 @@ def build() -> Any:
         audit,
         rejected,
         doctor,
+        bench,
         move,
         plan,
         deploy,

@@ -1,4 +1,4 @@
-"""A gateway as a child process, with nothing in common with this machine's own: for the demo."""
+"""A gateway as a child process, apart from this machine's own: for the demo and the bench."""
 
 import asyncio
 import os
@@ -27,8 +27,8 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, fleet: Path, port: int) -> AsyncIterator[None]:
-    """Run a gateway with its data in `folder`; ready on entering, gone on leaving.
+async def gateway(folder: Path, fleet: Path, port: int, workers: int = 1) -> AsyncIterator[int]:
+    """Run a gateway with its data in `folder`: its pid. Ready on entering, gone on leaving.
 
     Raises:
         ComportaError: it did not become ready; its last words are in the message.
@@ -45,7 +45,7 @@ async def gateway(folder: Path, fleet: Path, port: int) -> AsyncIterator[None]:
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "comporta.cli", "serve", "--host", "127.0.0.1"),
-            *("--port", str(port), "--fleet", str(fleet)),
+            *("--port", str(port), "--fleet", str(fleet), "--workers", str(workers)),
             cwd=folder,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
@@ -55,7 +55,7 @@ async def gateway(folder: Path, fleet: Path, port: int) -> AsyncIterator[None]:
         )
         try:
             await _ready(process, port, log)
-            yield
+            yield process.pid
         finally:
             await _stop(process)
 
@@ -80,15 +80,21 @@ def _last_words(log: Path) -> str:
 
 async def _answers(port: int) -> bool:
     """Whether `/readyz` answers 200."""
+    return b" 200 " in (await asked(port, "/readyz")).partition(b"\r\n")[0]
+
+
+async def asked(port: int, path: str) -> bytes:
+    """The whole answer to a GET, with its head; empty if there is none."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
-        return False
+        return b""
     try:
-        writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        return b" 200 " in await reader.readline()
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        return await reader.read()
     except OSError:
-        return False
+        return b""
     finally:
         writer.close()
 

@@ -52,10 +52,13 @@ def plan(  # noqa: PLR0913  (one parameter an option)
     ] = None,
     memory_gib: Annotated[
         float | None,
-        typer.Option(metavar="X", help=_("Memory of each server. Default: this machine's.")),
+        typer.Option(
+            metavar="X", help=_("Memory of each server, in GiB. Default: this machine's.")
+        ),
     ] = None,
     keep_days: Annotated[
-        int | None, typer.Option(metavar="N", help=_("For how many days bodies are kept."))
+        int | None,
+        typer.Option(metavar="N", help=_("For how many days bodies are kept. Default: 7.")),
     ] = None,
     save: Annotated[
         Path | None,
@@ -75,7 +78,7 @@ def plan(  # noqa: PLR0913  (one parameter an option)
     here = this_machine()
     nothing = instances is conversations_a_day is events_a_second is None
     if nothing and desk.screen.interactive:
-        given = ask(given, here)
+        given = ask(given, here, _usual("keep_bodies_days"))
     asked = _asked(given, here)
     figures, doubt = _figures(here)
     found = answer(asked, figures, measured=figures is not shipped.FIGURES)
@@ -90,9 +93,6 @@ def plan(  # noqa: PLR0913  (one parameter an option)
 
 def _asked(given: Given, here: Machine) -> Asked:
     """What is asked for, with defaults in place of what is not said."""
-    from comporta.settings import Settings  # noqa: PLC0415  (heavy)
-
-    defaults = Settings.model_fields
     instances = given.instances or INSTANCES
     conversations = given.conversations_a_day or instances * load.CONVERSATIONS_A_DAY
     return Asked(
@@ -101,9 +101,17 @@ def _asked(given: Given, here: Machine) -> Asked:
         peak_factor=given.peak_factor or load.PEAK_FACTOR,
         cpus=given.cpus or here.cpus,
         memory_gib=given.memory_gib or here.memory_gib,
-        keep_days=given.keep_days or defaults["keep_bodies_days"].default,
-        keep_events_days=defaults["keep_events_days"].default,
+        keep_days=given.keep_days or _usual("keep_bodies_days"),
+        keep_events_days=_usual("keep_events_days"),
     )
+
+
+def _usual(name: str) -> int:
+    """A setting's default, in days."""
+    from comporta.settings import Settings  # noqa: PLC0415  (heavy)
+
+    days: int = Settings.model_fields[name].default
+    return days
 
 
 def _assumed(given: Given) -> list[str]:

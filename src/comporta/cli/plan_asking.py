@@ -37,8 +37,8 @@ class Given(msgspec.Struct, frozen=True):
             )
 
 
-def ask(given: Given, here: Machine) -> Given:
-    """The same, with what the person answers."""
+def ask(given: Given, here: Machine, keep_days: int) -> Given:
+    """The same, with what the person answers; `keep_days` is what is usual."""
     instances = _number("instances", _("Chatwoot installations"), None)
     usual = instances * load.CONVERSATIONS_A_DAY
     conversations = _number("conversations_a_day", _("Conversations a day, over all"), usual)
@@ -49,6 +49,7 @@ def ask(given: Given, here: Machine) -> Given:
     memory = given.memory_gib or _number(
         "memory_gib", _("Memory of each server, in GiB"), here.memory_gib
     )
+    days = given.keep_days or _number("keep_days", _("Days for which bodies are kept"), keep_days)
     return msgspec.structs.replace(
         given,
         instances=int(instances),
@@ -56,13 +57,14 @@ def ask(given: Given, here: Machine) -> Given:
         peak_factor=peak,
         cpus=int(cpus),
         memory_gib=memory,
+        keep_days=int(days),
     )
 
 
 def _number(name: str, question: str, usual: float | None) -> float:
     """Ask until the answer is a number within its bounds; Ctrl-C ends it."""
     shown = None if usual is None else f"{usual:g}"
-    whole = name in {"instances", "conversations_a_day", "cpus"}
+    whole = name in {"instances", "conversations_a_day", "cpus", "keep_days"}
     while True:
         answer: str = typer.prompt(question, default=shown)
         try:

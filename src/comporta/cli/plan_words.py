@@ -4,6 +4,8 @@ from comporta.cli.summaries import Lines
 from comporta.deploy import capacity
 from comporta.deploy.plan import Phase
 from comporta.deploy.planner import Answer
+from comporta.deploy.shipped import ENGINE_COST
+from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.i18n import _, plural
 
 _NAMES = {
@@ -19,9 +21,8 @@ def lines(found: Answer, now_ms: int) -> Lines:
     """The plan as titles and values."""
     plan, asked = found.plan, found.asked
     servers = plural("{count} server", "{count} servers", plan.servers).format(count=plan.servers)
-    each = _("each with {cpus} CPUs and {memory} GiB").format(
-        cpus=asked.cpus, memory=f"{asked.memory_gib:g}"
-    )
+    each = _("each with {cpus} CPUs and {memory} GiB")
+    each = each.format(cpus=asked.cpus, memory=f"{asked.memory_gib:g}")
     return [
         (_("Phase"), f"{plan.phase}: {_phase(plan.phase)}"),
         (_("Servers"), f"{servers}, {each}"),
@@ -41,7 +42,16 @@ def lines(found: Answer, now_ms: int) -> Lines:
 
 def sentences(found: Answer) -> list[str]:
     """What has to be said beside the numbers, the most important first."""
-    said = [_too_much(found), _memory(found), _table_and_load(found), _next(found)]
+    said = [
+        _too_much(found),
+        _memory(found),
+        _table_and_load(found),
+        _alone(found),
+        _workers(found),
+        _scaled(found),
+        _engines(found),
+        _next(found),
+    ]
     return [sentence for sentence in said if sentence]
 
 
@@ -76,11 +86,17 @@ def _rate(per_s: float) -> str:
 
 def _capacity(found: Answer, now_ms: int) -> str:
     each = _("{rate} events a second on each server").format(rate=f"{found.server_per_s:.0f}")
+    return f"{each} ({_source(found, now_ms)})"
+
+
+def _source(found: Answer, now_ms: int) -> str:
     if not found.measured:
-        return f"{each} ({_('shipped figures, not measured here')})"
+        return _("shipped figures, not measured here")
     days = max(0, now_ms - found.figures.at_ms) // _DAY_MS
+    if not days:
+        return _("measured here today")
     age = plural("measured here {count} day ago", "measured here {count} days ago", days)
-    return f"{each} ({age.format(count=days) if days else _('measured here today')})"
+    return age.format(count=days)
 
 
 def _share(found: Answer) -> str:
@@ -109,12 +125,15 @@ def _too_much(found: Answer) -> str:
         return ""
     words = _(
         "This does not fit: more than {servers} servers with {workers} workers each would have "
-        "nothing to do, for a log has 62 partitions at most. Take servers with more CPUs, or split "
-        "the instances over {gateways} gateways of their own, each with its own log, ledger and "
-        "state."
+        "nothing to do, for a log has at most {partitions} partitions. Take servers with more "
+        "CPUs, or split the instances over {gateways} gateways of their own, each with its own "
+        "log, ledger and state."
     )
     return words.format(
-        servers=found.plan.servers, workers=found.plan.workers, gateways=found.gateways
+        servers=found.plan.servers,
+        workers=found.plan.workers,
+        partitions=PARTITIONS_MAX,
+        gateways=found.gateways,
     )
 
 
@@ -154,6 +173,59 @@ def _why(found: Answer) -> str:
     return _("The plan follows the table until you measure: comporta bench --save")
 
 
+def _alone(found: Answer) -> str:
+    if found.plan.servers > 1:
+        return ""
+    return _(
+        "One server is enough for the load, and all there is: while it is away, what account "
+        "webhooks would have sent is lost, for a Chatwoot does not send again."
+    )
+
+
+def _workers(found: Answer) -> str:
+    """Where more workers took in no more than one, on the machine that was measured."""
+    figures = found.figures
+    if (
+        not found.measured
+        or figures.workers == 1
+        or figures.new_per_s > figures.new_one_worker_per_s
+    ):
+        return ""
+    words = _(
+        "Here {workers} workers took in no more than one did ({many} and {one} events a second). "
+        "The plan follows the table: when one worker ends, another goes on."
+    )
+    return words.format(
+        workers=figures.workers,
+        many=f"{figures.new_per_s:.0f}",
+        one=f"{figures.new_one_worker_per_s:.0f}",
+    )
+
+
+def _scaled(found: Answer) -> str:
+    there, here = found.figures.machine.cpus, found.asked.cpus
+    if there == here:
+        return ""
+    words = _("The capacity is an estimate: it was measured with {there} CPUs, and is for {here}.")
+    said = words.format(there=there, here=here)
+    most = there * capacity.SCALED_MAX
+    if here > most:
+        words = _("More than {most} are not counted: what comes in shares files and servers.")
+        said += " " + words.format(most=most)
+    return said
+
+
+def _engines(found: Answer) -> str:
+    cost = ENGINE_COST[found.plan.log]
+    if found.plan.log == "sqlite":
+        return ""
+    words = _(
+        "With {log}, PostgreSQL and Redis an event is taken to cost {cost} times the CPU that it "
+        "costs with files: a shipped figure. They run on machines of their own."
+    )
+    return words.format(log=_engine(found.plan.log), cost=f"{cost:g}")
+
+
 def _next(found: Answer) -> str:
     coming = found.next
     if coming is None or not found.fits:
@@ -170,7 +242,9 @@ def _step(found: Answer) -> str:
     if coming.servers > capacity.servers_max(coming.workers):
         return _("split the instances over two gateways")
     if coming.log != now.log and now.log == "sqlite":
-        words = _("go to several servers: log and state on {log}, the ledger on PostgreSQL")
+        words = _(
+            "go to several servers: the log on {log}, the ledger on PostgreSQL, the state on Redis"
+        )
         return words.format(log=_engine(coming.log))
     if coming.log != now.log:
         return _("move the log to {log}").format(log=_engine(coming.log))

@@ -28,9 +28,9 @@ FIGURES: Final = Figures(
 
 ENGINE_COST: Final[dict[LogEngine, float]] = {
     "sqlite": 1.0,
-    "redis": 1.5,
-    "rabbitmq": 2.0,
-    "kafka": 2.0,
+    "redis": 1.2,
+    "rabbitmq": 1.7,
+    "kafka": 1.7,
 }
 """CPU of the gateway for an event, as a multiple of the embedded engine's.
 
