@@ -90,8 +90,8 @@ def test_who_is_stopped_amid_measuring_leaves_nothing_behind(tmp_path: Path, hur
     process = subprocess.Popen(
         [sys.executable, str(hurried), "bench"],
         env=environment(tmp_path),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     ends_at = time.monotonic() + DEADLINE_S
     while not gateways_in(data):
@@ -99,7 +99,8 @@ def test_who_is_stopped_amid_measuring_leaves_nothing_behind(tmp_path: Path, hur
         assert time.monotonic() < ends_at
         time.sleep(0.05)
     process.terminate()
-    assert process.wait(DEADLINE_S) == 130
+    said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130, said
     assert not gateways_in(data)
     assert not list(data.iterdir())
 

@@ -1,5 +1,6 @@
 """Runs one command line and answers with its exit code; no exception gets past it."""
 
+from asyncio import CancelledError
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def run(arguments: Sequence[str], opener: Opener | None = None) -> Exit:
         )
     except SystemExit as end:  # the completion options of Typer end this way
         return _exit_of(end.code)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the last supervisor)
+    except (Exception, KeyboardInterrupt, CancelledError) as error:  # noqa: BLE001  (the last)
         return _failed(error, json=json)
     return _exit_of(code)
 
