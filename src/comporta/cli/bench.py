@@ -29,6 +29,7 @@ from comporta.testing.loop import run
 
 FREE_BYTES_MIN = 4 * 1024**3
 TIMES = Times()
+SLOW_MS = 20.0
 _TICK_S = 0.25
 
 
@@ -147,7 +148,17 @@ def _in_words(found: Figures, place: Path) -> str:
     )
     own = found.intake_cpu_us + found.dispatch_cpu_us
     note = words.format(senders=f"{found.senders_cpu_us:.0f}", own=f"{own:.0f}")
-    return f"{listed(lines)}\n\n{note}"
+    return "\n\n".join([listed(lines), note, *_slow_disk(found)])
+
+
+def _slow_disk(found: Figures) -> list[str]:
+    if found.fsync_ms < SLOW_MS:
+        return []
+    words = _(
+        "The disk is slow: each answer waits at least {wait} ms for it. Chatwoot waits for five "
+        "seconds, and holds one of its few threads as long."
+    )
+    return [words.format(wait=f"{found.fsync_ms:.0f}")]
 
 
 def _stored(found: Figures) -> str:
