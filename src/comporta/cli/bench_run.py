@@ -8,31 +8,29 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 import msgspec
 
-from comporta.cli.bench_sending import Senders, Sent, mean_body_bytes
-from comporta.cli.gateway_process import asked, free_port, gateway
+from comporta.cli.bench_bodies import mean_body_bytes
+from comporta.cli.bench_sender import Sent
+from comporta.cli.bench_sending import Senders
+from comporta.cli.bench_stage import Stage, stage
 from comporta.cli.process_tree import usage_of
 from comporta.deploy.figures import Figures, Machine
 from comporta.deploy.guide import workers_of
 from comporta.errors import ComportaError
 from comporta.i18n import _
-from comporta.testing.sink import Sink
-from comporta.urls import webhook_url
-from comporta.vault import new_token
 
 WAITING_MAX: Final = 500
 """Accepted and not yet delivered, in the round that shows what can be sustained: so the lag has a
 bound, whatever the rate."""
 _FSYNC_BYTES, _FSYNCS, _FSYNC_S = 4096, 200, 2.0
 _POLL_S = 0.05
-_SHARED_S: Final = 20.0
 
 Say = Callable[[str], None]
 
@@ -115,14 +113,6 @@ async def measure(folder: Path, machine: Machine, at_ms: int, times: Times, say:
     )
 
 
-class _Stage(msgspec.Struct, frozen=True):
-    """A gateway that is ready, and where to send to."""
-
-    pid: int
-    url: str
-    data: Path
-
-
 class _Bench:
     """The rounds. Each has a gateway of its own, so that none inherits what another left."""
 
@@ -134,22 +124,22 @@ class _Bench:
 
     async def intake(self, workers: int) -> _Intake:
         """As much as is accepted; then what becomes of the backlog, while nothing comes in."""
-        async with self._stage(workers) as stage:
-            await self._send(stage, self._times.warm_s)
-            sent = await self._send(stage, self._times.intake_s)
+        async with self._stage(workers) as place:
+            await self._send(place, self._times.warm_s)
+            sent = await self._send(place, self._times.intake_s)
             deliveries_per_s = await self._drain(self._times.backlog_s)
         return _Intake(sent.accepted / sent.duration_s, deliveries_per_s)
 
     async def sustained(self, workers: int) -> _Sustained:
         """As much as goes in and out with a lag that does not grow."""
-        async with self._stage(workers) as stage:
-            await self._send(stage, self._times.warm_s, WAITING_MAX)
-            before, arrived, own_s = usage_of(stage.pid), self._senders.arrived, time.process_time()
+        async with self._stage(workers) as place:
+            await self._send(place, self._times.warm_s, WAITING_MAX)
+            before, arrived, own_s = usage_of(place.pid), self._senders.arrived, time.process_time()
             began_at = time.monotonic()
-            sent = await self._send(stage, self._times.sustained_s, WAITING_MAX)
+            sent = await self._send(place, self._times.sustained_s, WAITING_MAX)
             lasted_s = time.monotonic() - began_at
             count = self._senders.arrived - arrived
-            after, own_s = usage_of(stage.pid), time.process_time() - own_s
+            after, own_s = usage_of(place.pid), time.process_time() - own_s
             await self._drain(self._times.settle_s)
             events = self._senders.accepted
         if not count:
@@ -163,11 +153,15 @@ class _Bench:
             senders_cpu_us=(sent.cpu_s + own_s) * per_event_us,
             memory_bytes=after.memory_bytes,
             # The ledger alone: what is in the log is forgotten within seconds.
-            stored_bytes=(stage.data / "ledger.db").stat().st_size / events,
+            stored_bytes=(place.data / "ledger.db").stat().st_size / events,
         )
 
-    async def _send(self, stage: _Stage, duration_s: float, waiting_max: int = 0) -> Sent:
-        sent = await self._senders.send(stage.url, self._secret, duration_s, waiting_max)
+    def _stage(self, workers: int) -> AbstractAsyncContextManager[Stage]:
+        self._senders.forget()
+        return stage(self._folder, self._secret, workers, self._senders.arrive)
+
+    async def _send(self, place: Stage, duration_s: float, waiting_max: int = 0) -> Sent:
+        sent = await self._senders.send(place.url, self._secret, duration_s, waiting_max)
         if not sent.accepted:
             said = _("No event was accepted within {seconds} s. Is the disk or the CPU very busy?")
             raise ComportaError(said.format(seconds=f"{duration_s:.0f}"))
@@ -181,49 +175,6 @@ class _Bench:
             await asyncio.sleep(_POLL_S)
             ended_at = time.monotonic()
         return (self._senders.arrived - before) / (ended_at - began_at or 1)
-
-    @asynccontextmanager
-    async def _stage(self, workers: int) -> AsyncIterator[_Stage]:
-        self._senders.forget()
-        port, token = free_port(), new_token()
-        folder = self._folder / str(port)
-        folder.mkdir()
-        async with Sink(on_arrival=lambda _one: self._senders.arrive()) as sink:
-            fleet = folder / "fleet.toml"
-            fleet.write_text(_fleet(token, self._secret, sink.url), encoding="utf-8")
-            async with gateway(folder, fleet, port, workers) as pid:
-                await _partitions_shared(port, workers)
-                url = webhook_url(f"http://127.0.0.1:{port}", token)
-                yield _Stage(pid, url, folder / "data")
-
-
-def _fleet(token: str, secret: str, sink_url: str) -> str:
-    return (
-        f'[[instance]]\nname = "bench"\n[[instance.source]]\nname = "webhook"\n'
-        f'kind = "account"\ntoken = "{token}"\nsecrets = ["{secret}"]\n'
-        f'[[destination]]\nname = "sink"\nurl = "{sink_url}"\n'
-        # Every event shall arrive, also those whose place a newer one could take.
-        f'classes = {{ "*" = "ordered" }}\n'
-        f'[[route]]\nname = "all"\nto = ["sink"]\n'
-    )
-
-
-async def _partitions_shared(port: int, workers: int) -> None:
-    """Wait until each worker has partitions: what is measured is not the start.
-
-    Raises:
-        ComportaError: it takes too long.
-    """
-    ends_at = time.monotonic() + _SHARED_S
-    while time.monotonic() < ends_at:
-        _head, _end, body = (await asked(port, "/health")).partition(b"\r\n\r\n")
-        found = msgspec.json.decode(body) if body else {}
-        owned = [row["partitions"] for row in found.get("workers") or ()]
-        if len(owned) == workers and all(owned):
-            return
-        await asyncio.sleep(_POLL_S)
-    said = _("The workers did not share the partitions within {seconds} s.")
-    raise ComportaError(said.format(seconds=f"{_SHARED_S:.0f}"))
 
 
 def _fsync_ms(folder: Path) -> float:

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from comporta.cli import plan_words
+from comporta.cli import plan_sentences, plan_words
 from comporta.cli.bench_file import saved_figures
 from comporta.cli.command import command
 from comporta.cli.desk import Desk
@@ -82,7 +82,7 @@ def plan(  # noqa: PLR0913  (one parameter an option)
     asked = _asked(given, here)
     figures, doubt = _figures(here)
     found = answer(asked, figures, measured=figures is not shipped.FIGURES)
-    said = [*_assumed(given), *([doubt] if doubt else ()), *plan_words.sentences(found)]
+    said = [*_assumed(given), *([doubt] if doubt else ()), *plan_sentences.sentences(found)]
     if save is not None:
         write_plan(save, found.plan)
         desk.screen.note(_("The plan is in {file}.").format(file=save))

@@ -8,11 +8,12 @@ measurement has the last word, where there is one.
 
 from collections.abc import Callable
 from math import ceil
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from comporta.deploy import capacity, guide
+from comporta.deploy.answers import Answer, Next
 from comporta.deploy.figures import Figures
 from comporta.deploy.load import BODY_BYTES, BOUNDS, Asked
 from comporta.deploy.plan import LogEngine, Phase, Plan
@@ -36,51 +37,6 @@ class Choice(msgspec.Struct, frozen=True):
     """As the load asks for; more than `servers` if there cannot be as many."""
     load_phase: Phase
     """What the load alone would ask for."""
-
-
-class Next(msgspec.Struct, frozen=True):
-    """The next step: from how many instances like these, and what changes then."""
-
-    instances: int
-    phase: Phase
-    servers: int
-    workers: int
-    log: LogEngine
-    because: Literal["table", "load"]
-    """Whose threshold comes first; the table's if both come at once."""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The plan, and what it rests on."""
-
-    plan: Plan
-    asked: Asked
-    measured: bool
-    """The figures are of this machine, and not the shipped ones."""
-    figures: Figures
-    events_a_day: float
-    peak_per_s: float
-    server_per_s: float
-    """What each server carries at most."""
-    share: float
-    """The peak as a share of what all servers carry."""
-    share_one_away: float | None
-    """The same while one server is away; None if there is only one."""
-    fits: bool
-    """The load stays within the headroom."""
-    gateways: int
-    """How many of these plans together would carry the load; 1 if it fits."""
-    table_phase: Phase
-    """What the guide's table says for so many instances."""
-    load_phase: Phase
-    """What the load alone would ask for."""
-    memory_needed_gib: float
-    """Of each server."""
-    disk_a_day_bytes: float
-    disk_kept_bytes: float
-    """Once everything has been kept for as long as it is kept."""
-    next: Next | None
-    """None: nothing changes below the greatest number of instances."""
 
 
 def answer(asked: Asked, figures: Figures, *, measured: bool) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from comporta.cli import bench, bench_run
-from comporta.cli.bench_sending import mean_body_bytes
+from comporta.cli.bench_bodies import mean_body_bytes
 from comporta.cli.machine import this_machine
 from comporta.cli.process_tree import usage_of
 

@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from comporta.deploy import capacity, guide, planner, shipped
+from comporta.deploy.answers import Answer
 from comporta.deploy.load import BOUNDS, Asked, events_a_second, problem_with
-from comporta.deploy.planner import Answer, answer
+from comporta.deploy.planner import answer
 
 ASKED = Asked(instances=3, events_a_second=1, peak_factor=5, cpus=8, memory_gib=16, keep_days=7)
 FIGURES = replace(
