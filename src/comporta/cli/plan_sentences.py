@@ -123,10 +123,21 @@ def _engines(found: Answer) -> str:
     if found.plan.log == "sqlite":
         return ""
     words = _(
-        "With {log}, PostgreSQL and Redis an event is taken to cost {cost} times the CPU that it "
-        "costs with files: a shipped figure. They run on machines of their own."
+        "With {log} and PostgreSQL an event is taken to cost the gateway {cost} times the CPU "
+        "that it costs with files. They run on machines of their own: at the peak {log} needs "
+        "{log_cpus} CPUs on each node, and PostgreSQL {ledger_cpus}. These are shipped figures."
     )
-    return words.format(log=engine(found.plan.log), cost=f"{cost:g}")
+    return words.format(
+        log=engine(found.plan.log),
+        cost=f"{cost:g}",
+        log_cpus=_cpus(found.log_cpus),
+        ledger_cpus=_cpus(found.ledger_cpus),
+    )
+
+
+def _cpus(needed: float) -> str:
+    """A little is said to be 0.1, for nothing would be wrong."""
+    return f"{max(0.1, needed):.1f}"
 
 
 def _next(found: Answer) -> str:

@@ -47,6 +47,10 @@ class Answer(msgspec.Struct, frozen=True):
     """What the load alone would ask for."""
     memory_needed_gib: float
     """Of each server."""
+    log_cpus: float
+    """That the log's server needs at the peak, each node of it; 0: it is a file."""
+    ledger_cpus: float
+    """The same of the ledger's server."""
     disk_a_day_bytes: float
     disk_kept_bytes: float
     """Once everything has been kept for as long as it is kept."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from comporta.deploy.figures import Figures
 from comporta.deploy.plan import LogEngine
-from comporta.deploy.shipped import ENGINE_COST
+from comporta.deploy.shipped import ENGINE_COST, STORE_CPU_US
 from comporta.domain.partitioning import PARTITIONS_MAX
 
 HEADROOM: Final = 0.65
@@ -30,6 +30,11 @@ def server_per_s(figures: Figures, cpus: int, workers: int, log: LogEngine) -> f
     by_cpus = figures.sustained_per_s * counted / figures.machine.cpus
     by_processes = workers * 1e6 / max(figures.intake_cpu_us, figures.dispatch_cpu_us)
     return min(by_cpus, by_processes) / ENGINE_COST[log]
+
+
+def store_cpus(engine: str, peak_per_s: float) -> float:
+    """CPUs that a store's server needs at the peak within the headroom; 0 for a file."""
+    return peak_per_s * STORE_CPU_US.get(engine, 0.0) / 1e6 / HEADROOM
 
 
 def servers_for(peak_per_s: float, server_per_s: float) -> int:

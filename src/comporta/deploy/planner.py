@@ -16,7 +16,7 @@ from comporta.deploy import capacity, guide
 from comporta.deploy.answers import Answer, Next
 from comporta.deploy.figures import Figures
 from comporta.deploy.load import BODY_BYTES, BOUNDS, Asked
-from comporta.deploy.plan import LogEngine, Phase, Plan
+from comporta.deploy.plan import LedgerEngine, LogEngine, Phase, Plan
 
 KAFKA_FROM_PER_S: Final = 20_000.0
 """From this peak on the log is Kafka: half of the 38,000 confirmed events a second that one client
@@ -71,6 +71,8 @@ def answer(asked: Asked, figures: Figures, *, measured: bool) -> Answer:
         table_phase=guide.phase_of(asked.instances),
         load_phase=chosen.load_phase,
         memory_needed_gib=capacity.memory_needed_gib(figures, chosen.workers),
+        log_cpus=capacity.store_cpus(chosen.log, asked.peak_per_s),
+        ledger_cpus=capacity.store_cpus(_ledger_of(chosen), asked.peak_per_s),
         disk_a_day_bytes=bytes_a_day,
         disk_kept_bytes=bytes_kept,
         next=_next(asked.instances, at),
@@ -116,19 +118,22 @@ def _log_of(phase: Phase, peak_per_s: float) -> LogEngine:
 
 
 def _plan(asked: Asked, chosen: Choice) -> Plan:
-    alone = chosen.log == "sqlite"
     return Plan(
         phase=chosen.phase,
         instances=asked.instances,
         servers=chosen.servers,
         workers=chosen.workers,
         log=chosen.log,
-        ledger="sqlite" if alone else "postgresql",
-        state="sqlite" if alone else "redis",
+        ledger=_ledger_of(chosen),
+        state="sqlite" if chosen.log == "sqlite" else "redis",
         partitions=capacity.partitions_for(chosen.servers, chosen.workers),
         keep_bodies_days=asked.keep_days,
         memory_gib=asked.memory_gib,
     )
+
+
+def _ledger_of(chosen: Choice) -> LedgerEngine:
+    return "sqlite" if chosen.log == "sqlite" else "postgresql"
 
 
 def _disk(asked: Asked, figures: Figures) -> tuple[float, float]:

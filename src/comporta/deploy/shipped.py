@@ -28,12 +28,19 @@ FIGURES: Final = Figures(
 
 ENGINE_COST: Final[dict[LogEngine, float]] = {
     "sqlite": 1.0,
-    "redis": 1.2,
-    "rabbitmq": 1.7,
-    "kafka": 1.7,
+    "redis": 1.1,
+    "rabbitmq": 1.5,
+    "kafka": 1.5,
 }
-"""CPU of the gateway for an event, as a multiple of the embedded engine's.
+"""CPU of the gateway for an event, as a multiple of the embedded engine's: medians of three runs.
 
 With PostgreSQL as the ledger and Redis as the state, where the log is not embedded. The two brokers
 have one figure, the dearer one's.
 """
+STORE_CPU_US: Final[dict[str, float]] = {
+    "postgresql": 150,
+    "redis": 120,
+    "rabbitmq": 230,
+    "kafka": 250,
+}
+"""CPU of a store's server for an event, microseconds; of each node that has a copy."""

@@ -145,6 +145,14 @@ def test_the_disk_holds_bodies_and_the_rest_for_as_long_as_each_is_kept() -> Non
     assert longer.disk_kept_bytes == pytest.approx(day * (5000 + 2000) * 90)
 
 
+def test_what_the_stores_need_is_counted_apart_from_the_gateway() -> None:
+    found = planned(instances=60, events_a_second=130)
+    assert found.log_cpus == pytest.approx(650 * 230e-6 / 0.65)
+    assert found.ledger_cpus == pytest.approx(650 * 150e-6 / 0.65)
+    alone = planned(instances=3)
+    assert (alone.log_cpus, alone.ledger_cpus) == (0, 0)
+
+
 def test_there_are_partitions_for_twice_the_dispatch_processes() -> None:
     assert capacity.partitions_for(1, 8) == 16
     assert capacity.partitions_for(2, 8) == 32
