@@ -5,11 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from comporta.cli.plan_sentences import sentences
+from comporta.cli.plan_words import lines
 from comporta.deploy import capacity, shipped
 from comporta.deploy.figures import Figures
 from comporta.deploy.load import Asked
 from comporta.deploy.plan import Plan
 from comporta.deploy.planner import answer
+from comporta.i18n import LANGUAGES, speaking
 
 US = st.floats(20, 5000)
 FIGURES = st.builds(
@@ -101,3 +104,14 @@ def test_a_saved_plan_is_the_same_when_it_is_read(
 ) -> None:
     plan = answer(asked, figures, measured=measured).plan
     assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
+
+
+@given(ASKED, FIGURES, st.booleans(), st.sampled_from(LANGUAGES))
+def test_every_plan_can_be_said_in_every_language(
+    asked: Asked, figures: Figures, measured: bool, language: str
+) -> None:
+    found = answer(asked, figures, measured=measured)
+    with speaking(language):
+        said = [str(value) for _title, value in lines(found, figures.at_ms)] + sentences(found)
+    assert all(said)
+    assert not any(left in text for text in said for left in "{}")
