@@ -3,6 +3,7 @@
 from comporta.cli.plan_words import engine
 from comporta.deploy import capacity
 from comporta.deploy.answers import Answer
+from comporta.deploy.guide import workers_of
 from comporta.deploy.shipped import ENGINE_COST
 from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.i18n import _
@@ -41,10 +42,18 @@ def _too_much(found: Answer) -> str:
 
 
 def _memory(found: Answer) -> str:
-    if found.memory_needed_gib <= found.asked.memory_gib:
+    if found.memory_needed_gib > found.asked.memory_gib:
+        words = _("The memory is too little: give each server {needed} GiB.")
+        return words.format(needed=f"{found.memory_needed_gib:.1f}")
+    wanted = workers_of(found.asked.cpus)
+    full_gib = capacity.memory_needed_gib(found.figures, wanted)
+    if full_gib <= found.asked.memory_gib:
         return ""
-    words = _("The memory is too little: give each server {needed} GiB.")
-    return words.format(needed=f"{found.memory_needed_gib:.1f}")
+    words = _(
+        "For so many CPUs the guide's table says {wanted} workers, but the memory has no room for "
+        "them: that takes {needed} GiB."
+    )
+    return words.format(wanted=wanted, needed=f"{full_gib:.1f}")
 
 
 def _table_and_load(found: Answer) -> str:

@@ -17,12 +17,14 @@ _DAY_MS = 86_400_000
 def lines(found: Answer, now_ms: int) -> Lines:
     """The plan as titles and values."""
     plan, asked = found.plan, found.asked
-    servers = plural("{count} server", "{count} servers", plan.servers).format(count=plan.servers)
-    each = _("each with {cpus} CPUs and {memory} GiB")
-    each = each.format(cpus=asked.cpus, memory=f"{asked.memory_gib:g}")
+    servers = plural(
+        "{count} server with {cpus} CPUs and {memory} GiB",
+        "{count} servers, each with {cpus} CPUs and {memory} GiB",
+        plan.servers,
+    ).format(count=plan.servers, cpus=asked.cpus, memory=f"{asked.memory_gib:g}")
     return [
         (_("Phase"), f"{plan.phase}: {_phase(plan.phase)}"),
-        (_("Servers"), f"{servers}, {each}"),
+        (_("Servers"), servers),
         (_("Workers on each"), plan.workers),
         (_("Log"), engine(plan.log)),
         (_("Ledger"), engine(plan.ledger)),

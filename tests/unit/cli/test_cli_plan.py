@@ -143,6 +143,14 @@ def test_what_was_measured_on_another_machine_is_named_and_not_believed(
     assert any("Other CPU" in note for note in found["notes"])
 
 
+def test_workers_that_have_no_room_are_named(comporta: Comporta) -> None:
+    few = data_of(comporta, "--instances", "10", "--cpus", "8", "--memory-gib", "1")
+    assert few["plan"]["workers"] < 8
+    assert any("the memory has no room for them" in note for note in few["notes"])
+    none = data_of(comporta, "--instances", "10", "--cpus", "8", "--memory-gib", "0.25")
+    assert any("The memory is too little" in note for note in none["notes"])
+
+
 def test_workers_that_bring_nothing_are_named(comporta: Comporta) -> None:
     save_figures(measured_here(workers=2, new_per_s=900.0, new_one_worker_per_s=1000.0))
     notes = data_of(comporta, "--instances", "10")["notes"]
