@@ -11,6 +11,7 @@ from tests.integration.conftest import TOKEN
 from tests.integration.receiver import Receiver
 from tests.support.gateway import Gateway, wait_for
 
+pytestmark = pytest.mark.alone
 LIVE_S = 1.0
 SLACK_S = 0.5
 """What a machine that also runs the load may add to a second."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.integration.receiver import Receiver
 from tests.support.gateway import Gateway, wait_for
 
@@ -137,6 +138,7 @@ def opened(folder: Path, options: str) -> Iterator[House]:
         assert "Traceback" not in gateway.log
 
 
+@pytest.mark.alone
 def test_a_rate_is_kept_by_all_workers_together_though_both_have_a_backlog(tmp_path: Path) -> None:
     with opened(tmp_path, f'rate = "{PER_S}/s"\nburst = 5') as house:
         house.flood(int(PER_S * SECONDS * 1.6))

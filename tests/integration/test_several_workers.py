@@ -12,6 +12,7 @@ from tests.integration.conftest import FLEET, TOKEN
 from tests.integration.receiver import Receiver
 from tests.support.gateway import Gateway, wait_for
 
+pytestmark = pytest.mark.alone
 TAKEN_OVER_S = 5.0
 _numbers = itertools.count(1)
 
