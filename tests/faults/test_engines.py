@@ -31,10 +31,11 @@ from comporta.testing.sink_connection import SinkBehaviour
 
 PARTITIONS = 16
 RATE_PER_S = 100.0
-LOAD_S_MAX = 240.0
+LOAD_S_MAX = 420.0
 DOWN_S = 4.0
 FROZEN_S = 20.0
-SETTLED_S = 45.0
+SETTLED_S = 90.0
+"""It takes seconds where nothing else runs; a busy machine starts processes slowly."""
 DRAIN_S = 60.0
 TAKE_OVER_S = 10.0
 ANSWERED_MIN = 0.8
@@ -172,7 +173,7 @@ def servers(engine: str, folder: Path) -> Iterator[tuple[Server, Proxy | None, s
         yield broker, proxy, url, state, state.url
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize("engine", [*BROKERS, "kafka"])
 def test_whatever_happens_to_the_servers_what_was_acknowledged_arrives_whole_and_in_order(
     engine: str, tmp_path: Path
@@ -209,10 +210,9 @@ def test_whatever_happens_to_the_servers_what_was_acknowledged_arrives_whole_and
                     continue
                 began = time.monotonic()
                 fault(scene)
-                done_s = time.monotonic() - began
+                print(f"{fault.__name__}: {time.monotonic() - began:.1f} s")  # noqa: T201
                 wait_for(f"it is well after {fault.__name__}", lambda: is_well(scene), SETTLED_S)
-                took_s = time.monotonic() - began
-                print(f"{fault.__name__}: {done_s:.1f} s, well after {took_s:.1f} s")  # noqa: T201
+                print(f"well after {time.monotonic() - began:.1f} s")  # noqa: T201
             load.stop()
             wait_for("the load ends", lambda: load.over, 15)
             ended_at = time.monotonic()

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from random import Random, SystemRandom
 
+import pytest
 from tests.support.gateway import Gateway, free_port, wait_for
 from tests.support.load import EVERYTHING, INSTANCES, WHSEC, Judge, Load, chatwoots
 
@@ -17,7 +18,8 @@ from comporta.testing.simulation import SimulationPlan
 from comporta.testing.sink import Sink
 from comporta.testing.sink_connection import SinkBehaviour
 
-LOAD_S = 36.0
+LOAD_S_MAX = 150.0
+ACKNOWLEDGED_MIN = 1_000
 RATE_PER_S = 150.0
 DRAIN_S = 30.0
 FROZEN_S = 4.5
@@ -65,6 +67,7 @@ def _freeze(pid: int) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.timeout(240)
 def test_whatever_is_killed_what_was_acknowledged_arrives_whole_and_in_order(
     tmp_path: Path,
 ) -> None:
@@ -85,7 +88,7 @@ def test_whatever_is_killed_what_was_acknowledged_arrives_whole_and_in_order(
     fleet = INSTANCES + EVERYTHING.replace("URL", f"http://127.0.0.1:{port}/")
     with Gateway(tmp_path, fleet, workers=4) as gateway:
         plan = SimulationPlan(
-            chatwoots(gateway), RATE_PER_S, duration_s=LOAD_S, seed=seed, bot_retry_s=0.5
+            chatwoots(gateway), RATE_PER_S, duration_s=LOAD_S_MAX, seed=seed, bot_retry_s=0.5
         )
         load = Load(sink, judge, plan)
         load.thread.start()
@@ -96,8 +99,10 @@ def test_whatever_is_killed_what_was_acknowledged_arrives_whole_and_in_order(
                 wait_for(f"there is traffic; seed {seed}", judge.more_than(50))
                 time.sleep(random.uniform(0, 1))
                 fault(gateway, random)
+            wait_for(f"it goes on; seed {seed}", judge.more_than(50))
             assert not load.over, "the load ended before the faults did"
-            wait_for("the load ends", lambda: load.over, LOAD_S + 15)
+            load.stop()
+            wait_for("the load ends", lambda: load.over)
             ended_at = time.monotonic()
             wait_for(f"nothing is owed; seed {seed}", lambda: not judge.owed, DRAIN_S)
             drained_s = time.monotonic() - ended_at
@@ -106,6 +111,6 @@ def test_whatever_is_killed_what_was_acknowledged_arrives_whole_and_in_order(
             load.finish()
     print(judge.report(load.summary, drained_s))  # noqa: T201
     assert judge.disorder() == [], f"seed {seed}"
-    assert len(judge.acknowledged) > RATE_PER_S * LOAD_S / 4
+    assert len(judge.acknowledged) > ACKNOWLEDGED_MIN
     assert judge.repeats < len(judge.arrived) * REPEATS_MAX, f"seed {seed}"
     assert "Traceback" not in gateway.log
