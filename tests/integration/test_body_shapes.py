@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 from tests.integration.conftest import TOKEN, WHSEC
 from tests.integration.receiver import Receiver
-from tests.support.gateway import Gateway, wait_for
+from tests.support.gateway import LIVE_S, Gateway, wait_for
 
 from comporta.ledger.port import DeliveryFilter
 
@@ -132,7 +132,7 @@ def test_a_paused_destination_holds_everything_and_goes_on_when_it_is_resumed(
         "health says so",
         lambda: [one for one in gateway.get("/health").json["problems"] if "raw, ce" in one],
     )
-    time.sleep(1)  # as long as a change may take to be live everywhere
+    time.sleep(LIVE_S)
     before = len(crm.bodies("/raw"))
     elsewhere = send(gateway, 4, number=4)
     wait_for("others go on", lambda: len(crm.bodies("/bot")) > 1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from tests.integration.receiver import Receiver
-from tests.support.gateway import Gateway, wait_for
+from tests.support.gateway import LIVE_S, Gateway, wait_for
 
 TOKEN = "token-of-the-shop-in-bulk"
 FLEET = f"""
@@ -66,7 +66,7 @@ def test_what_waits_for_a_destination_is_discarded_redriven_and_replayed(house: 
     gateway, crm = house.gateway, house.crm
     # Discard, while it waits for a destination that somebody has paused.
     gateway.command("destination", "pause", "crm", "--reason", "moving house")
-    time.sleep(1)  # as long as a change may take to be live everywhere
+    time.sleep(LIVE_S)
     unwanted = [house.send(conversation, number) for conversation in (1, 2) for number in (1, 2)]
     wait_for("all wait", lambda: house.count("pending") == 4)
     done = gateway.command("discard", "--destination", "crm", "--reason", "not needed", "--yes")

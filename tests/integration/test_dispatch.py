@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 from tests.integration.conftest import WHSEC
 from tests.integration.receiver import Arrived, Receiver
-from tests.support.gateway import Gateway, wait_for
+from tests.support.gateway import LIVE_S, Gateway, wait_for
 
 from comporta.ledger.port import DeliveryFilter, DeliveryRow, EventFilter
 
@@ -197,7 +197,7 @@ def test_retry_after_is_waited_for(house: House, form: str) -> None:
     finally:
         house.crm.answer_headers = {}
     refused, taken = (one for one in house.tries(name) if one.body == data)
-    assert 1.9 < taken.at_s - refused.at_s < 5
+    assert 1.9 < taken.at_s - refused.at_s < 10
 
 
 def test_410_pauses_the_destination_and_resuming_it_goes_on_in_order(house: House) -> None:
@@ -208,7 +208,7 @@ def test_410_pauses_the_destination_and_resuming_it_goes_on_in_order(house: Hous
         lambda: [p for p in house.gateway.get("/health").json["problems"] if "gone" in p],
     )
     assert "destination list" in health[0]
-    time.sleep(1)  # as long as a change may take to be live everywhere
+    time.sleep(LIVE_S)
     sent += [house.send("gone", conversation, 9) for conversation in (5, 6, 7)]
     elsewhere = house.send("replay", 1, 99)
     wait_for("others go on", lambda: elsewhere in house.crm.bodies("/replay"))

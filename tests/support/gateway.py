@@ -24,7 +24,10 @@ from comporta.settings import Settings
 from comporta.stores import Stores, open_stores
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
+"""For what has to come: generous, since it costs nothing where it comes soon."""
+LIVE_S = 2.0
+"""As long as a change of the fleet may take to be live in all workers, on a busy machine."""
 POLL_S = 0.02
 T = TypeVar("T")
 
@@ -106,7 +109,7 @@ class Gateway:
         """Start it, and return when all its workers share the partitions."""
         self.launch()
         try:
-            wait_for("all workers are ready", self.is_settled, 30)
+            wait_for("all workers are ready", self.is_settled)
         except AssertionError:
             self.kill()
             print(self.log[-5000:])  # noqa: T201  (what pytest shows of a failure)
