@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.commands import run_command
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 COMPORTA = [sys.executable, "-m", "comporta.cli"]
@@ -92,9 +93,9 @@ def call(*arguments: str, env: dict[str, str]) -> "subprocess.CompletedProcess[s
 
 
 def data_of(*arguments: str, env: dict[str, str]) -> Any:
-    done = call(*arguments, "--json", env=env)
-    assert done.returncode == 0, done.stderr
-    return msgspec.json.decode(done.stdout)
+    said = run_command(*arguments, "--json", env=env)
+    assert said.code == 0, said.err
+    return said.data
 
 
 def test_from_the_first_start_to_events_on_the_screen_and_a_second_start(tmp_path: Path) -> None:

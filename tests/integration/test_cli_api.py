@@ -2,16 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 import pytest
 from tests.integration.conftest import FLEET, SECRETS, TOKEN
 from tests.integration.receiver import Receiver
+from tests.support.commands import Said, run_command
 from tests.support.gateway import ROOT, Gateway, wait_for
 from tests.support.keys import new_key
 
@@ -23,16 +21,6 @@ DEAD = 5
 def picky(_path: str, body: bytes) -> int:
     """Refuses one now and then."""
     return 400 if json.loads(body).get("id", 1) % 50 == 0 else 200
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return msgspec.json.decode(self.out)
 
 
 class Elsewhere:
@@ -47,19 +35,8 @@ class Elsewhere:
         self.environment |= {"PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C.UTF-8"}
 
     def __call__(self, *arguments: str, **environment: str) -> Said:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "comporta.cli", *arguments),
-                *("--api", self.gateway.url, "--api-key-file", str(self.key_file)),
-            ],
-            env=self.environment | environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
+        there = ("--api", self.gateway.url, "--api-key-file", str(self.key_file))
+        return run_command(*arguments, *there, env=self.environment | environment, cwd=self.folder)
 
     def data(self, *arguments: str, **environment: str) -> Any:
         said = self(*arguments, "--json", **environment)
@@ -267,23 +244,15 @@ def test_what_goes_wrong_is_a_sentence_and_the_exit_code_of_old(
 
 
 def test_without_a_gateway_or_a_valid_key_it_says_so(elsewhere: Elsewhere) -> None:
-    command = [sys.executable, "-m", "comporta.cli", "instance", "list"]
     for more, settings, words in (
         (["--api", "http://127.0.0.1:9"], {"COMPORTA_API_KEY": "cmp_x"}, "does not answer"),
         (["--api", elsewhere.gateway.url], {"COMPORTA_API_KEY": "cmp_x"}, "not known"),
         ([], {"COMPORTA_API": elsewhere.gateway.url}, "--api-key-file"),
     ):
-        done = subprocess.run(
-            [*command, *more],
-            env=elsewhere.environment | settings,
-            cwd=elsewhere.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode in {1, 6}
-        assert words in done.stderr
+        environment = elsewhere.environment | settings
+        said = run_command("instance", "list", *more, env=environment, cwd=elsewhere.folder)
+        assert said.code in {1, 6}
+        assert words in said.err
 
 
 def test_the_key_is_never_shown(elsewhere: Elsewhere) -> None:

@@ -1,10 +1,7 @@
 """`comporta move`: a log is emptied into another, a ledger is copied, and the counts agree."""
 
 import asyncio
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.commands import run_command
 from tests.support.servers.kafka import Kafka
 from tests.support.servers.postgresql import Postgresql
 from tests.support.servers.rabbitmq import RabbitServer
@@ -66,17 +64,12 @@ def events(count: int) -> list[Record]:
     ]
 
 
-def command(data: Path, *words: str, fails: bool = False) -> Any:
+def move(data: Path, *words: str, fails: bool = False) -> Any:
     """`comporta move … --json`; what it printed, or the error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "comporta.cli", "move", *words, "--json"],
-        env={**os.environ, "COMPORTA_DATA": str(data), "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode != 0) == fails, done.stderr.decode()
-    return done.stderr.decode() if fails else json.loads(done.stdout)
+    environment = {**os.environ, "COMPORTA_DATA": str(data), "LC_ALL": "C.UTF-8"}
+    said = run_command("move", *words, "--json", env=environment)
+    assert (said.code != 0) == fails, said.err
+    return said.err if fails else said.data
 
 
 def fill(data: Path, count: int, taken: int) -> None:
@@ -106,7 +99,7 @@ def test_what_waits_in_the_log_goes_to_the_other_in_order_and_nothing_that_was_t
     data, url = tmp_path / "data", f"{redis.url}?prefix=one"
     fill(data, 2_000, taken=5)
     first, target = f"sqlite:{data}/log.db", ("--to", url, "--yes")
-    (row,) = command(data, "--from", first, *target)
+    (row,) = move(data, "--from", first, *target)
     taken = sum(min(5, len(some)) for some in by_partition(events(2_000)).values())
     assert row == {"what": "log", "moved": 2_000 - taken, "old": 0, "new": 2_000 - taken}
 
@@ -118,9 +111,9 @@ def test_what_waits_in_the_log_goes_to_the_other_in_order_and_nothing_that_was_t
     wanted = by_partition(events(2_000))
     for partition, some in asyncio.run(found()).items():
         assert by_conversation(some) == by_conversation(wanted[partition][5:])
-    (again,) = command(data, "--from", first, *target)
+    (again,) = move(data, "--from", first, *target)
     assert again["moved"] == 0
-    (back,) = command(data, "--from", url, "--to", f"sqlite:{tmp_path}/other.db", "--yes")
+    (back,) = move(data, "--from", url, "--to", f"sqlite:{tmp_path}/other.db", "--yes")
     assert back["moved"] == back["new"] == 2_000 - taken
 
 
@@ -171,8 +164,8 @@ def test_a_log_is_moved_to_a_broker_and_back(tmp_path: Path, engine: str) -> Non
     broker = RabbitServer(tmp_path / engine) if engine == "rabbitmq" else Kafka(tmp_path / engine)
     with broker:
         url = broker.url if engine == "rabbitmq" else f"{broker.url}/moved"
-        (there,) = command(tmp_path, "--from", first, "--to", url, "--yes")
-        (back,) = command(tmp_path, "--from", url, "--to", last, "--yes")
+        (there,) = move(tmp_path, "--from", first, "--to", url, "--yes")
+        (back,) = move(tmp_path, "--from", url, "--to", last, "--yes")
     assert (there["moved"], there["old"]) == (300, 0)
     assert there["new"] == 300 if engine == "kafka" else 0 < there["new"] <= 300
     assert back == {"what": "log", "moved": 300, "old": 0, "new": 300}
@@ -190,7 +183,7 @@ def test_what_is_in_the_spool_of_a_server_that_is_gone_is_moved_like_a_log(
 
     asyncio.run(spool())
     target = f"{redis.url}?prefix=rescued"
-    (row,) = command(tmp_path, "--from", f"sqlite:{tmp_path}/spool.db", "--to", target, "--yes")
+    (row,) = move(tmp_path, "--from", f"sqlite:{tmp_path}/spool.db", "--to", target, "--yes")
     assert row == {"what": "log", "moved": 200, "old": 0, "new": 200}
 
 
@@ -207,11 +200,11 @@ def test_nothing_is_moved_while_a_gateway_runs_or_between_the_same(
         await state.close()
 
     url = f"sqlite:{tmp_path}/log.db"
-    said = command(tmp_path, "--from", url, "--to", url, "--yes", fails=True)
+    said = move(tmp_path, "--from", url, "--to", url, "--yes", fails=True)
     assert "same log" in said
     asyncio.run(live())
     words = ("--from", url, "--to", f"{redis.url}?prefix=three", "--yes")
-    assert "A gateway is running" in command(tmp_path, *words, fails=True)
+    assert "A gateway is running" in move(tmp_path, *words, fails=True)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +218,7 @@ def test_nothing_is_moved_while_a_gateway_runs_or_between_the_same(
 def test_urls_between_which_nothing_can_be_moved_are_refused(
     tmp_path: Path, source: str, target: str, said: str
 ) -> None:
-    assert said in command(tmp_path, "--from", source, "--to", target, "--yes", fails=True)
+    assert said in move(tmp_path, "--from", source, "--to", target, "--yes", fails=True)
 
 
 def fill_ledger(path: Path) -> None:
@@ -251,11 +244,11 @@ def fill_ledger(path: Path) -> None:
 def test_a_ledger_is_copied_whole_once(tmp_path: Path) -> None:
     fill_ledger(tmp_path / "ledger.db")
     words = ("--from", f"sqlite:{tmp_path}/ledger.db", "--to", f"sqlite:{tmp_path}/copy.db")
-    rows = command(tmp_path, *words, "--yes")
+    rows = move(tmp_path, *words, "--yes")
     assert [row["what"] for row in rows] == [table.name for table in TABLES]
     assert all(row["old"] == row["new"] for row in rows)
     assert {row["what"]: row["new"] for row in rows}["deliveries"] == 2 * 699
-    assert "holds a ledger already" in command(tmp_path, *words, "--yes", fails=True)
+    assert "holds a ledger already" in move(tmp_path, *words, "--yes", fails=True)
 
     async def told(path: Path) -> list[object]:
         ledger = SqliteLedger(path)
@@ -275,9 +268,9 @@ def test_a_ledger_is_copied_whole_once(tmp_path: Path) -> None:
 def test_a_ledger_moves_to_postgresql_and_back(tmp_path: Path, database: str) -> None:
     fill_ledger(tmp_path / "ledger.db")
     first, last = f"sqlite:{tmp_path}/ledger.db", f"sqlite:{tmp_path}/back.db"
-    rows = command(tmp_path, "--from", first, "--to", database, "--yes")
+    rows = move(tmp_path, "--from", first, "--to", database, "--yes")
     assert {row["what"]: row["new"] for row in rows}["deliveries"] == 2 * 699
-    assert rows == command(tmp_path, "--from", database, "--to", last, "--yes")
+    assert rows == move(tmp_path, "--from", database, "--to", last, "--yes")
 
     async def told(ledger: Ledger) -> list[object]:
         await ledger.open()

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
+from tests.support.commands import run_command
 
 from comporta.settings import Settings
 from comporta.stores import Stores, open_stores
@@ -237,15 +238,9 @@ class Gateway:
 
     def command(self, *arguments: str) -> Any:
         """Run `comporta … --json`; what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "comporta.cli", *arguments, "--json"],
-            env=self.environment,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        return msgspec.json.decode(done.stdout)
+        said = run_command(*arguments, "--json", env=self.environment)
+        assert said.code == 0, said.err
+        return said.data
 
     def apply(self, fleet: str) -> None:
         """Run `comporta apply` with this fleet."""
