@@ -200,6 +200,7 @@ def test_a_bot_and_an_api_inbox_are_taken_as_well(gateway: Gateway, crm: Receive
         wait_for("the event arrives", lambda data=data: arrived(crm, data))  # type: ignore[misc]
 
 
+@pytest.mark.alone
 def test_an_unknown_token_takes_the_time_of_a_wrong_signature(gateway: Gateway) -> None:
     data = b'{"event": "message_created", "pad": "%b"}' % (b"x" * 8_000_000)
     wrong = signed(b"another body", SECRETS[0], time.time())
