@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-LONG = ("faults", "e2e", "integration", "conformance")
+LONG = ("faults", "e2e", "integration", "bench", "conformance")
 """Folders of long tests come first: so files that run beside each other end at the same time."""
 
 # A shell starts what it puts into the background with SIGINT ignored, and children inherit that:

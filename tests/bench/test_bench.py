@@ -51,7 +51,7 @@ def quick(*options: str) -> Results:
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -181,7 +181,6 @@ def test_an_event_may_cost_the_ledger_a_tenth_more_and_no_more() -> None:
     assert [aim.met for aim in aims(Results(ledger=tuple(rows)))] == [True, False]
 
 
-@pytest.mark.alone
 def test_a_quick_bench_of_the_ledger_tells_cpu_and_bytes_of_every_state() -> None:
     (rows,) = [quick("--only", "ledger").ledger]
     assert len(rows) == 4
@@ -191,7 +190,7 @@ def test_a_quick_bench_of_the_ledger_tells_cpu_and_bytes_of_every_state() -> Non
         assert row.wal_bytes > 3000  # a body at least
 
 
-@pytest.mark.alone
+@pytest.mark.timeout(240)
 def test_a_quick_bench_measures_every_server_without_errors() -> None:
     results = quick()
     assert {row.server for row in results.ingest} >= {"empty", "comporta", "sqlite"}

@@ -21,7 +21,7 @@ SCRIPT = fences(DOCS / "operating.md", "python")[0]
 ORDER = re.compile(r'(?<=for name in \()"[^)]+"(?=\))')
 NOW_MS = 1_795_500_000_000
 TOKEN = 7
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 def settings_of(folder: Path) -> Settings:

@@ -26,7 +26,7 @@ from comporta.vault import KEY_BYTES, Vault, new_token
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"event":"message_created","content":"olá \\u003cb\\u003e"}'.encode()
-DEADLINE_S = 30
+DEADLINE_S = 60
 Headers = dict[str, str]
 Check = Callable[[str, Mapping[str, str], bytes], bool]
 

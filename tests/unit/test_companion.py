@@ -30,7 +30,7 @@ async def running(settings: Settings) -> AsyncIterator[Companion]:
     companion = Companion(settings, os.getpid(), os.getpid())
     task = asyncio.create_task(companion.run())
     try:
-        await until("it has a process", lambda: _process(companion), 10)
+        await until("it has a process", lambda: _process(companion))
         yield companion
     finally:
         task.cancel()
@@ -64,7 +64,7 @@ def test_a_dispatcher_that_is_killed_is_started_again_and_ends_when_it_is_let_go
 
             await until("another is started", another)
             await state.open()
-            await until("it works", lives, 20)
+            await until("it works", lives)
         await state.close()
 
     with capture_logs() as logs:
@@ -112,7 +112,7 @@ def test_a_dispatcher_that_falls_silent_is_ended_and_started_anew(
             async def works() -> bool:
                 return bool(await state.workers(time.time_ns() // 1_000_000, 3.0))
 
-            await until("it works", works, 20)
+            await until("it works", works)
             await state.close()
             monkeypatch.setattr(module, "SILENCE_S", 1.5)
             await asyncio.sleep(1.2)  # the wait that began before with the long silence ends
@@ -121,7 +121,7 @@ def test_a_dispatcher_that_falls_silent_is_ended_and_started_anew(
             async def another() -> bool:
                 return await _process(companion) not in (0, first)
 
-            await until("another is started", another, 20)
+            await until("another is started", another)
             monkeypatch.setattr(module, "SILENCE_S", 30.0)
 
     with capture_logs() as logs:

@@ -83,7 +83,7 @@ async def all_owned(stores: Stores) -> None:
     async def all_of_them() -> bool:
         return await owned(stores) == 16
 
-    await until("the dispatcher owns all", all_of_them, 20)
+    await until("the dispatcher owns all", all_of_them)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_it_ends_in_good_order_and_leaves_no_lease(tmp_path: Path, how: str, pad
                     end_input(process)
                 case _:
                     process.send_signal(signal.SIGTERM)
-            status = await asyncio.to_thread(process.wait, 15)
+            status = await asyncio.to_thread(process.wait, 60)
             assert await stores.state.workers(time.time_ns() // 1_000_000, 60) == []
             return status
 
@@ -119,14 +119,14 @@ def test_a_worker_that_is_gone_before_it_gave_orders_is_no_error() -> None:
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as process:
-        _, said = process.communicate(timeout=15)
+        _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, b"")
 
 
 def test_a_store_that_cannot_be_opened_is_said_in_a_line_and_ends_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with dispatcher(Settings(data=tmp_path / "file" / "data")) as process:
-        said, _ = process.communicate(timeout=15)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert b"dispatch.not_started" in said
     assert b"Traceback" not in said
@@ -170,12 +170,12 @@ def test_how_long_what_is_under_way_may_take_at_the_end_depends_on_how_the_worke
             async def under_way_now() -> bool:
                 return bool(crm.requests)
 
-            await until("the attempt is under way", under_way_now, 20)
+            await until("the attempt is under way", under_way_now)
             if farewell:
                 send(process, companion.FAREWELL)
             end_input(process)
             asyncio.get_running_loop().call_later(SLOW_S, go.set)
-            assert await asyncio.to_thread(process.wait, 15) == 0
+            assert await asyncio.to_thread(process.wait, 60) == 0
             assert go.is_set() is farewell, "whether it was waited for"
             return [one.state for one in await deliveries(stores)]
 

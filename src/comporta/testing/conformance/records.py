@@ -96,7 +96,7 @@ def bare(entry: Entry) -> Record:
     return msgspec.structs.replace(entry.record, uid=b"")
 
 
-async def until(what: str, happens: Callable[[], Awaitable[T]], within_s: float = 10.0) -> T:
+async def until(what: str, happens: Callable[[], Awaitable[T]], within_s: float = 30.0) -> T:
     """Ask until something true comes back; fail with `what` if it does not."""
     ends_at = time.monotonic() + within_s
     while True:
