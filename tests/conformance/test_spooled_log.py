@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 def make(place: str) -> Log:
     folder = Path(place)
     file = SpoolFile(folder, PARTITIONS, bytes_max=1 << 30)
-    return SpooledLog(FallibleLog(folder, PARTITIONS), file, after_s=1.0, drains=True)
+    return SpooledLog(FallibleLog(folder, PARTITIONS), file, after_s=10.0, drains=True)
 
 
 class TestSpooledLog(LogSuite):

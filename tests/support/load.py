@@ -155,6 +155,8 @@ class Load:
         self._stopped.set()
 
     def finish(self) -> None:
+        """End it all, even before its plan does: a test that has failed does not wait for that."""
+        self.stop()
         self.begin.set()
         self._done.set()
         self.thread.join()

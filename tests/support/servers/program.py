@@ -100,12 +100,22 @@ class Program:
         self.start()
 
     def freeze(self) -> None:
-        """It holds its connections and says nothing."""
+        """It holds its connections and says nothing, from when this returns."""
         self._signal(signal.SIGSTOP)
+        ends_at = time.monotonic() + START_S
+        while not self._stands():
+            assert time.monotonic() < ends_at, "it does not stand still"
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """It goes on where it was."""
         self._signal(signal.SIGCONT)
+
+    def _stands(self) -> bool:
+        """Whether all its threads are stopped: on a busy machine they go on for a moment."""
+        assert self._process is not None
+        threads = Path(f"/proc/{self._process.pid}/task").iterdir()
+        return all(") T " in (thread / "stat").read_text() for thread in threads)
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
