@@ -69,7 +69,7 @@ async def answer(event: MessageCreated, context: Context) -> None:
         orders = {"secret": 1}
         orders["A-1"]
     if event.content == "blocking":
-        time.sleep(2.5)
+        time.sleep(4)
 
 
 @gateway.on("conversation_updated", timeout_s=7, name="labels")
@@ -196,7 +196,7 @@ def test_a_handler_that_blocks_is_named_and_holds_up_no_other_destination(bot: B
     said = msgspec.json.decode(line)
     assert said["handler"] == "answer"
     assert said["file"].endswith("mybot.py")
-    assert BOT.splitlines()[said["line"] - 1].strip() == "time.sleep(2.5)"
+    assert BOT.splitlines()[said["line"] - 1].strip() == "time.sleep(4)"
     row, attempts = bot.tried("blocking")
     assert row.state is DeliveryState.DELIVERED
     assert "answer blocked the event loop of all handlers for" in attempts[0].response.decode()

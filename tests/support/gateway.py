@@ -29,7 +29,8 @@ DEADLINE_S = 60.0
 """For what has to come: generous, since it costs nothing where it comes soon."""
 LIVE_S = 2.0
 """As long as a change of the fleet may take to be live in all workers, on a busy machine."""
-POLL_S = 0.02
+POLL_S, POLL_S_MAX = 0.02, 0.2
+"""A look may open all stores: so the longer something takes, the seldomer it is looked for."""
 T = TypeVar("T")
 
 
@@ -54,13 +55,14 @@ def free_port() -> int:
 
 def wait_for(what: str, happens: Callable[[], T], within_s: float = DEADLINE_S) -> T:
     """Look until something true comes back, and return it; fail with `what` if it does not."""
-    ends_at = time.monotonic() + within_s
+    ends_at, pause_s = time.monotonic() + within_s, POLL_S
     while True:
         if seen := happens():
             return seen
         if time.monotonic() > ends_at:
             raise AssertionError(f"not within {within_s:g} s: {what} (last seen: {seen!r})")
-        time.sleep(POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.3, POLL_S_MAX)
 
 
 class Gateway:
