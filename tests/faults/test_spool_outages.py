@@ -72,6 +72,7 @@ def test_who_sends_the_spool_on_is_killed_and_another_one_goes_on_within_seconds
     assert_in_order(bodies)
 
 
+@pytest.mark.alone
 def test_when_the_broker_freezes_the_first_wait_for_their_deadline_and_the_rest_for_milliseconds(
     tmp_path: Path,
 ) -> None:
