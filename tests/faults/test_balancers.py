@@ -31,11 +31,12 @@ PARTITIONS = 16
 WORKERS = 2
 RATE_PER_S = 100.0
 CONCURRENCY = 10
-LOAD_S_MAX = 180.0
+LOAD_S_MAX = 240.0
 LEAVE_S = 4
 """Longer than nginx keeps an idle connection; `comporta deploy` says 6."""
 FROZEN_S = 8.0
-TAKE_OVER_S = 10.0
+TAKE_OVER_S = 40.0
+"""On a busy machine; it takes seconds where nothing else runs."""
 DRAIN_S = 60.0
 SHARE_MIN = 0.25
 
@@ -98,10 +99,10 @@ def two_servers(folder: Path, fleet: str) -> Iterator[tuple[ServedGateway, ...]]
             )
             one.launch()
             stack.push(one.__exit__)
-            wait_for("it is ready", one.is_ready, 30)
+            wait_for("it is ready", one.is_ready)
             made.append(one)
         servers = tuple(made)
-        wait_for("they share the partitions", lambda: are_settled(servers), 30)
+        wait_for("they share the partitions", lambda: are_settled(servers))
         yield servers
 
 
@@ -129,10 +130,10 @@ def restart_each(scene: Scene) -> None:
         before = scene.failed
         assert one.stop(20) == 0
         one.launch()
-        wait_for("it is back", one.is_ready, 30)
+        wait_for("it is back", one.is_ready)
         time.sleep(1.5)  # until a balancer has seen it, and the summary has counted it
         assert scene.failed == before, scene.load.so_far
-    wait_for("they share the partitions again", lambda: are_settled(scene.servers), 30)
+    wait_for("they share the partitions again", lambda: are_settled(scene.servers))
 
 
 def kill_one(scene: Scene) -> None:
@@ -145,7 +146,7 @@ def kill_one(scene: Scene) -> None:
     wait_for("the other has taken over", lambda: not owed & scene.judge.owed, TAKE_OVER_S)
     assert scene.failed - before <= CONCURRENCY * len(KINDS), scene.load.so_far
     victim.launch()
-    wait_for("they share the partitions again", lambda: are_settled(scene.servers), 30)
+    wait_for("they share the partitions again", lambda: are_settled(scene.servers))
 
 
 def freeze_one(scene: Scene) -> None:
@@ -163,7 +164,7 @@ def freeze_one(scene: Scene) -> None:
         os.killpg(victim.pid, signal.SIGCONT)
     time.sleep(1)
     assert scene.failed - before <= CONCURRENCY * len(KINDS), scene.load.so_far
-    wait_for("they share the partitions again", lambda: are_settled(scene.servers), 30)
+    wait_for("they share the partitions again", lambda: are_settled(scene.servers))
 
 
 EVENTS: tuple[Callable[[Scene], None], ...] = (nothing_special, restart_each, kill_one, freeze_one)

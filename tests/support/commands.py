@@ -59,8 +59,9 @@ def run_command(*words: str, env: Mapping[str, str], cwd: Path = ROOT) -> Said:
             os.killpg(server.pid, signal.SIGKILL)  # and the command with it
             _server.cache_clear()
             raise AssertionError(f"not within {WITHIN_S:g} s: comporta {' '.join(words)}")
-        code = int(server.stdout.readline())
-        return Said(code, out.read_text(), err.read_text())
+        answer = server.stdout.readline()
+        assert answer, "the command line cannot be imported: see above"
+        return Said(int(answer), out.read_text(), err.read_text())
 
 
 @cache
