@@ -159,6 +159,15 @@ def is_well(scene: Scene) -> bool:
     return not spooling and report["status"] == "ok" and scene.gateway.is_settled()
 
 
+def settle(scene: Scene, after: str) -> None:
+    """Wait until all is well; show what the gateway says of itself if it is not."""
+    try:
+        wait_for(f"it is well after {after}", lambda: is_well(scene), SETTLED_S)
+    except AssertionError:
+        print(scene.gateway.get("/health").body.decode(), scene.gateway.metrics())  # noqa: T201
+        raise
+
+
 @contextmanager
 def servers(engine: str, folder: Path) -> Iterator[tuple[Server, Proxy | None, str, Server, str]]:
     """The log's server, a proxy before it and its URL; the state's server and its URL."""
@@ -212,7 +221,7 @@ def test_whatever_happens_to_the_servers_what_was_acknowledged_arrives_whole_and
                 began = time.monotonic()
                 fault(scene)
                 print(f"{fault.__name__}: {time.monotonic() - began:.1f} s")  # noqa: T201
-                wait_for(f"it is well after {fault.__name__}", lambda: is_well(scene), SETTLED_S)
+                settle(scene, fault.__name__)
                 print(f"well after {time.monotonic() - began:.1f} s")  # noqa: T201
             load.stop()
             wait_for("the load ends", lambda: load.over, 15)
