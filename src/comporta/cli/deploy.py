@@ -1,7 +1,7 @@
 """`comporta deploy`: the files for nginx, systemd and the like, made from a plan."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,12 +10,12 @@ import typer
 from comporta.cli.command import command
 from comporta.cli.desk import Desk
 from comporta.cli.machine import this_machine
+from comporta.deploy.checked import site
 from comporta.deploy.guide import workers_of
-from comporta.deploy.kinds import Kind
+from comporta.deploy.kinds import ADDRESSED, Kind
 from comporta.deploy.plan import Plan
 from comporta.deploy.plan_file import read_plan
 from comporta.deploy.render import files
-from comporta.deploy.site import site
 from comporta.deploy.steps import steps
 from comporta.deploy.writing import Written, write
 from comporta.i18n import _, current
@@ -75,9 +75,10 @@ def deploy(  # noqa: PLR0913  (one parameter an option)
     workers as this machine has CPUs for, or for the servers that you name.
     """
     named = server or []
-    wanted = site(_plan(plan, len(named)), domain, named, behind or [])
+    addressed = kind in ADDRESSED
+    wanted = site(_plan(plan, len(named)), domain, named, behind or [], addressed=addressed)
     done = write(to, files(kind, wanted, current()), force=force)
-    _tell(desk, done, kind, to)
+    _tell(desk, done, steps(kind, wanted, shlex.quote(str(to))), to)
 
 
 def _plan(file: Path | None, servers: int) -> Plan:
@@ -100,19 +101,18 @@ def _plan(file: Path | None, servers: int) -> Plan:
     )
 
 
-def _tell(desk: Desk, done: Mapping[str, Written], kind: Kind, to: Path) -> None:
+def _tell(desk: Desk, done: Mapping[str, Written], after: Sequence[str], to: Path) -> None:
     """What was written, and what to do with it."""
     words = {
         Written.NEW: _("written"),
         Written.SAME: _("is so already"),
         Written.REPLACED: _("replaced"),
     }
-    folder = Path(shlex.quote(str(to)))
     data = {
         "folder": str(to),
         "files": [{"path": path, "outcome": str(outcome)} for path, outcome in done.items()],
-        "next": list(steps(kind, folder)),
+        "next": list(after),
     }
     lines = [f"{to / path}: {words[outcome]}" for path, outcome in done.items()]
-    lines += ["", _("Read it through, then:"), *(f"  {step}" for step in steps(kind, folder))]
+    lines += ["", _("Read them through, then, as root:"), *(f"  {one}" for one in after)]
     desk.screen.result(data, "\n".join(lines))

@@ -77,6 +77,11 @@ def a_network(text: str) -> str:
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
+def is_address(host: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address, and no name."""
+    return _address(host) is not None
+
+
 def _split(place: str) -> tuple[str, str | None]:
     """Host and port as text; None where no port is given."""
     if place.startswith("["):

@@ -35,9 +35,12 @@ def files(kind: Kind, site: Site, language: str) -> Mapping[str, str]:
     Raises:
         ConfigError: this kind cannot do what the plan asks for.
     """
+    servers = {f"{server.name}.env": server for server in site.servers}
     with speaking(language):
         return {
-            path: _environment().get_template(template).render(site=site, plan=site.plan, kind=kind)
+            path: _environment()
+            .get_template(template)
+            .render(site=site, plan=site.plan, kind=kind, server=servers.get(path))
             for path, template in files_of(kind, site).items()
         }
 

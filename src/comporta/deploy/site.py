@@ -1,28 +1,19 @@
 """A site: the plan, and the names, addresses and folders that its files are written for.
 
-Whatever a person typed passes through here before it reaches a template, against patterns so strict
-that nothing can end a line of configuration. Pure: nothing is looked up, no file is touched.
+What templates need to know beyond that is worked out here. `comporta.deploy.checked` makes a site.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from comporta.deploy.names import a_domain, a_network, a_server
+from comporta.deploy.names import is_address
 from comporta.deploy.plan import Plan
-from comporta.domain.partitioning import PARTITIONS_MAX
-from comporta.errors import ConfigError
-from comporta.i18n import _
 
 PORT: Final = 8001
-SERVERS_MAX: Final = 99
-WORKERS_MAX: Final = 256
-INSTANCES_MAX: Final = 100_000
-DAYS_MAX: Final = 3650
-MEMORY_GIB_MAX: Final = 4096
-NETWORKS_MAX: Final = 100
+EVENTS_DAYS: Final = 30
+"""The default of keep_events_days, which must not be less than keep_bodies_days."""
 LEAVE_S: Final = 6
 """How long a server still answers once it has said that it leaves: above all waits of balancers."""
 
@@ -39,11 +30,25 @@ class Server(msgspec.Struct, frozen=True):
     @property
     def address(self) -> str:
         """`10.0.0.11:8001`, `[fd00::11]:8001`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return _joined(self.host, self.port)
+
+    @property
+    def listens_host(self) -> str:
+        """Its own address; all of them if it is known by a name."""
+        return self.host if is_address(self.host) else "0.0.0.0"  # noqa: S104  (a firewall's work)
+
+    @property
+    def listens(self) -> str:
+        """Where it listens, with its port."""
+        return _joined(self.listens_host, self.port)
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Where the balancer listens and keeps its files; the defaults are those of Debian."""
+    """Where programs listen and keep their files; the defaults are those of Debian."""
 
     http_port: int = 80
     https_port: int = 443
@@ -51,10 +56,12 @@ class Places(msgspec.Struct, frozen=True):
     """The certificate: a folder for nginx, a file for HAProxy; "" for the usual one."""
     logs: str = "/var/log/nginx"
     run: str = "/run/haproxy"
+    home: str = "/opt/comporta"
+    """Where Comporta is installed, on a server."""
 
 
 class Site(msgspec.Struct, frozen=True):
-    """All that a template may use. Make it with `site`, which checks it."""
+    """All that a template may use. Make it with `checked.site`."""
 
     plan: Plan
     domain: str
@@ -63,6 +70,8 @@ class Site(msgspec.Struct, frozen=True):
     behind: tuple[str, ...] = ()
     """Networks in front of the balancer whose X-Forwarded-For is believed."""
     places: Places = Places()
+    uid: int = 10001
+    """Of the user in a container, who has no name outside of it."""
 
     @property
     def several(self) -> bool:
@@ -83,90 +92,73 @@ class Site(msgspec.Struct, frozen=True):
         return 2900 if self.several else 3900
 
     @property
+    def stop_s(self) -> int:
+        """How long a server may take to end: it leaves, and drains intake and then deliveries."""
+        return self.leave_s + 40
+
+    @property
+    def memory_mib(self) -> int:
+        """What the gateway may take of each server: three quarters."""
+        return round(self.plan.memory_gib * 1024 * 0.75)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Server programs that the plan needs and that can be started beside the gateway."""
+        used = {self.plan.log, self.plan.ledger, self.plan.state}
+        names = {"redis": "redis", "postgresql": "postgres", "rabbitmq": "rabbitmq"}
+        return tuple(name for engine, name in names.items() if engine in used)
+
+    @property
+    def secret(self) -> bool:
+        """Whether there are URLs with passwords."""
+        return {self.plan.log, self.plan.ledger, self.plan.state} != {"sqlite"}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What `make-secrets.sh` makes, by name."""
+        files = {
+            "redis": "redis_acl",
+            "postgres": "postgres_password",
+            "rabbitmq": "rabbitmq_conf",
+        }
+        ours = ("comporta_settings", "comporta_key") if self.secret else ()
+        return (*ours, *(files[engine] for engine in self.engines))
+
+    @property
+    def ledger_connections(self) -> int:
+        """What PostgreSQL has to allow: nine for each process of the gateway, some for people."""
+        return len(self.servers) * self.plan.workers * 2 * 9 + 20
+
+    @property
+    def dispatch_max(self) -> int:
+        """How many pods can deliver at once: each of their workers needs a partition."""
+        return max(len(self.servers), self.plan.partitions // self.plan.workers)
+
+    @property
+    def ledger_connections_scaled(self) -> int:
+        """The same where deliveries have pods of their own, and as many as there may be."""
+        taking_in = len(self.servers) * self.plan.workers
+        return (taking_in + self.dispatch_max * self.plan.workers * 2) * 9 + 20
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Settings without secrets, the same for all servers."""
+        days = self.plan.keep_bodies_days
+        found = {
+            "COMPORTA_PUBLIC_URL": f"https://{self.domain}",
+            "COMPORTA_PARTITIONS": str(self.plan.partitions),
+            "COMPORTA_KEEP_BODIES_DAYS": str(days),
+        }
+        if days > EVENTS_DAYS:
+            found["COMPORTA_KEEP_EVENTS_DAYS"] = str(days)
+        if self.several:
+            found["COMPORTA_LEAVE_S"] = str(self.leave_s)
+        return found
+
+    @property
     def connections(self) -> int:
         """Calls at once that the plan's Chatwoots can make from one address, twice over.
 
         A Chatwoot has ten threads a process, and a host of many may be behind one address.
         """
         return max(500, 20 * self.plan.instances)
-
-
-def site(
-    plan: Plan,
-    domain: str,
-    servers: Sequence[str] = (),
-    behind: Sequence[str] = (),
-    places: Places = Places(),  # noqa: B008  (frozen)
-) -> Site:
-    """A site from what a person typed.
-
-    Args:
-        plan: what to run.
-        domain: the name that Chatwoot calls, "" where no file needs it.
-        servers: `NAME=HOST` or `NAME=HOST:PORT`; for one server none means this machine.
-        behind: addresses and networks in front of the balancer.
-        places: on the balancer's machine; not a person's to type, so not checked.
-
-    Raises:
-        ConfigError: something cannot stand in a configuration file, or does not fit the plan.
-    """
-    check_plan(plan)
-    if len(behind) > NETWORKS_MAX:
-        said = _("There are more than {limit} networks in front; name wider ones.")
-        raise ConfigError(said.format(limit=NETWORKS_MAX))
-    return Site(
-        plan,
-        a_domain(domain) if domain else "",
-        _servers(plan, servers),
-        tuple(dict.fromkeys(a_network(one) for one in behind)),
-        places,
-    )
-
-
-def check_plan(plan: Plan) -> None:
-    """Refuse a plan that no files can be written for; a file may have been edited by hand.
-
-    Raises:
-        ConfigError: a figure is out of bounds, or several servers would share nothing.
-    """
-    for name, value, most in (
-        ("instances", plan.instances, INSTANCES_MAX),
-        ("servers", plan.servers, SERVERS_MAX),
-        ("workers", plan.workers, WORKERS_MAX),
-        ("partitions", plan.partitions, PARTITIONS_MAX),
-        ("keep_bodies_days", plan.keep_bodies_days, DAYS_MAX),
-        ("memory_gib", plan.memory_gib, MEMORY_GIB_MAX),
-    ):
-        if not (math.isfinite(value) and 0 < value <= most):
-            said = _("The plan's {name} must be more than 0 and at most {limit}, not {value}.")
-            raise ConfigError(said.format(name=name, limit=most, value=value))
-    if plan.servers > 1 and "sqlite" in {plan.log, plan.ledger, plan.state}:
-        said = _(
-            "The plan has {servers} servers, and its {what} is a file of one of them. Several "
-            "servers share log, ledger and state: plan again with comporta plan."
-        )
-        what = next(one for one in ("log", "ledger", "state") if getattr(plan, one) == "sqlite")
-        raise ConfigError(said.format(servers=plan.servers, what=what))
-
-
-def _servers(plan: Plan, given: Sequence[str]) -> tuple[Server, ...]:
-    """The servers by name, as many as the plan has."""
-    if not given and plan.servers == 1:
-        return (Server("server-1", "127.0.0.1"),)
-    if len(given) != plan.servers:
-        said = _(
-            "The plan has {wanted} servers, and {given} are named. Name each as NAME=HOST or "
-            "NAME=HOST:PORT, like this: {example}"
-        )
-        example = " ".join(f"--server server-{n}=10.0.0.{10 + n}" for n in range(1, 3))
-        raise ConfigError(said.format(wanted=plan.servers, given=len(given), example=example))
-    servers = tuple(Server(*a_server(one, PORT)) for one in given)
-    for what, values in (
-        (_("name"), [one.name for one in servers]),
-        (_("address"), [one.address for one in servers]),
-    ):
-        twice = next((one for one in values if values.count(one) > 1), None)
-        if twice is not None:
-            said = _("Two servers have the same {what}, {value}; each needs its own.")
-            raise ConfigError(said.format(what=what, value=twice))
-    return servers

@@ -12,10 +12,11 @@ from typing import Self
 from tests.support.certificates import make_certificate
 from tests.support.servers.program import Program, free_port, listens, required
 
+from comporta.deploy.checked import site
 from comporta.deploy.kinds import Kind
 from comporta.deploy.plan import Plan
 from comporta.deploy.render import files
-from comporta.deploy.site import Places, site
+from comporta.deploy.site import Places
 
 DOMAIN = "hooks.example.com"
 ONE = Plan(1, 3, 1, 2, "sqlite", "sqlite", "sqlite", 16, 7, 4.0)
