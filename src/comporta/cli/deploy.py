@@ -61,7 +61,7 @@ def deploy(  # noqa: PLR0913  (one parameter an option)
         list[str] | None,
         typer.Option(
             metavar="ADDRESS/NET",
-            help=_("In front of the balancer, and believed about who calls. Repeatable."),
+            help=_("What stands in front, and is believed about who calls. Repeatable."),
         ),
     ] = None,
     force: Annotated[
