@@ -28,6 +28,7 @@ USER_PAGES = {
     "metrics",
     "problems",
     "delivering",
+    "deploying",
     "engines",
     "redis",
     "api",

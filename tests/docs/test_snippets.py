@@ -2,9 +2,9 @@
 
 import asyncio
 import base64
-import configparser
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +18,8 @@ import pytest
 from standardwebhooks import Webhook
 from tests.docs.pages import DOCS, ROOT, both, fences, name_of
 
+from comporta.deploy.plan import Plan
+from comporta.deploy.site import Site
 from comporta.destinations.signing import key_of, signature
 from comporta.fleet.parse import parse
 from comporta.settings import Settings
@@ -167,55 +169,46 @@ def test_the_settings_of_the_operating_page_are_accepted() -> None:
 # systemd and the proxy
 
 
-def units() -> tuple[configparser.ConfigParser, configparser.ConfigParser]:
-    made = []
-    for text in fences(DOCS / "operating.md", "ini"):
-        unit = configparser.ConfigParser(interpolation=None)
-        unit.optionxform = str  # type: ignore[assignment,method-assign]
-        unit.read_string(text)
-        made.append(unit)
-    socket, service = made
-    return socket, service
+def run_on_page(page: Path, number: int, folder: Path) -> None:
+    """A command of a page, as it stands there."""
+    words = shlex.split(fences(page, "sh")[number])
+    assert words[:2] == ["comporta", "deploy"]
+    comporta(folder / "data", *words[1:])
 
 
-def test_the_service_takes_its_port_from_the_socket_and_runs_the_launcher() -> None:
-    socket, service = units()
-    command = service["Service"]["ExecStart"]
-    assert "src.api.webhook_server:app --fd 3 --workers" in command
-    assert socket["Socket"]["ListenStream"] == "127.0.0.1:8001"
-    assert service["Unit"]["Requires"] == "comporta.socket"
+def test_what_the_operating_page_shows_of_the_service_is_what_its_command_writes(
+    tmp_path: Path,
+) -> None:
+    for page in both("operating"):
+        number = next(n for n, t in enumerate(fences(page, "sh")) if "deploy systemd" in t)
+        run_on_page(page, number, tmp_path)
+        written = (tmp_path / "units" / "comporta.service").read_text().splitlines()
+        for line in fences(page, "ini")[0].splitlines():
+            wanted = line.partition("--workers")[0]
+            assert any(one.startswith(wanted) for one in written), line
+        shutil.rmtree(tmp_path / "units")
 
 
 def test_the_service_is_given_more_time_to_stop_than_it_needs() -> None:
-    _socket, service = units()
-    assert (
-        float(service["Service"]["TimeoutStopSec"]) > 2 * Settings.model_fields["drain_s"].default
-    )
+    stop_s = Site(Plan(1, 1, 1, 1, "sqlite", "sqlite", "sqlite", 16, 7, 1.0), "", ()).stop_s
+    assert stop_s > 2 * Settings.model_fields["drain_s"].default
 
 
-def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    verify = shutil.which("systemd-analyze")
-    if not verify:
-        pytest.skip("systemd is not installed: the units of operating.md are not verified")
-    names = ("comporta.socket", "comporta.service")
-    for name, text in zip(names, fences(DOCS / "operating.md", "ini"), strict=True):
-        here = text.replace("/opt/comporta/.venv/bin/uvicorn", "/bin/true")
-        (tmp_path / name).write_text(here.replace("User=comporta", "User=root"))
-    done = subprocess.run(
-        [verify, "verify", *(str(tmp_path / name) for name in names)],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    about_us = [line for line in done.stderr.splitlines() if "comporta" in line]
-    assert about_us == []
-
-
-def test_the_proxy_takes_bodies_as_large_as_the_gateway_does() -> None:
+def test_the_proxy_takes_bodies_as_large_as_the_gateway_does(tmp_path: Path) -> None:
     for page in both("operating"):
-        assert "client_max_body_size 20m;" in fences(page, "nginx")[0]
+        number = next(n for n, t in enumerate(fences(page, "sh")) if "deploy nginx" in t)
+        run_on_page(page, number, tmp_path)
+        assert "client_max_body_size 21m;" in (tmp_path / "nginx" / "comporta.conf").read_text()
+        shutil.rmtree(tmp_path / "nginx")
     assert Settings.model_fields["body_bytes_max"].default == 20 * 1024 * 1024
+
+
+def test_the_commands_of_the_deploying_page_write_what_it_says(tmp_path: Path) -> None:
+    for page in both("deploying"):
+        for line in fences(page, "sh")[0].replace("\\\n", " ").splitlines():
+            comporta(tmp_path / "data", *shlex.split(line)[1:])
+        there = {path.name for path in (tmp_path / "out").rglob("*")}
+        assert {"comporta.conf", "comporta.service", "server-1.env", "server-2.env"} <= there
 
 
 # Backup
