@@ -1,4 +1,4 @@
-"""What `comporta deploy compose` says of Redis and of the gateway's settings, with both as they run.
+"""What `comporta deploy compose` says of Redis and of the settings, with both as they run.
 
 Only the place differs: a process of this machine instead of a container, so another host and port.
 """
