@@ -24,6 +24,8 @@ from comporta.deploy.kinds import Kind
 MIB = 1024 * 1024
 KINDS = (Kind.NGINX, Kind.HAPROXY, Kind.CADDY)
 FRONT = "203.0.113.9"
+STRANGER_MAX = 100
+"""Refusals in ten seconds that HAProxy lets an unknown address have."""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -154,6 +156,32 @@ def test_who_calls_is_told_by_what_stands_in_front_and_by_nobody_else(
     assert [part for part in chain if part not in behind][-1] == seen
     assert request.header("x-forwarded-proto") == ("https" if behind else "http")
     assert request.header("host") == DOMAIN
+
+
+def test_who_tries_tokens_is_put_off_but_no_address_of_which_a_call_was_taken_in(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    server = f"server-1=127.0.0.1:{gateway.port}"
+    wrong = [f"/webhook/guess-{number}" for number in range(STRANGER_MAX + 20)]
+    with Balancer(Kind.HAPROXY, tmp_path / "stranger", ONE, [server]) as one:
+        statuses = [call(one, "POST", path, body(9)) for path in wrong]
+        assert statuses[0] == 404
+        assert statuses[-1] == 429
+    with Balancer(Kind.HAPROXY, tmp_path / "known", ONE, [server]) as other:
+        assert call(other, "POST", f"/webhook/{TOKEN}", body(10)) == 200
+        assert {call(other, "POST", path, body(9)) for path in wrong} == {404}
+
+
+def test_nginx_lets_whatever_is_no_webhook_call_through_slowly_and_calls_at_once(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    server = f"server-1=127.0.0.1:{gateway.port}"
+    with Balancer(Kind.NGINX, tmp_path, ONE, [server]) as one:
+        odd = [call(one, "GET", f"/webhook/{TOKEN}") for _ in range(40)]
+        assert odd[0] == 405
+        assert 429 in odd
+        calls = {call(one, "POST", f"/webhook/{TOKEN}", body(n)) for n in range(100, 200)}
+        assert calls == {200}
 
 
 def _connection(balancer: Balancer, *, tls: bool) -> http.client.HTTPConnection:
