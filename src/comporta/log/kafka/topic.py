@@ -47,6 +47,12 @@ _FORBIDDEN = frozenset({
     KafkaError.POLICY_VIOLATION,
 })  # fmt: skip
 
+_COORDINATOR_MOVES = frozenset({
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+})  # fmt: skip
+"""Of a group, which its brokers are settling, as for a moment after a start."""
 _LED_BY_ANOTHER = frozenset({
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
@@ -130,11 +136,16 @@ class Topic:
         Raises:
             StoreUnavailableError: it cannot be told now.
         """
-        try:
-            found = self._asker().committed(self._all, timeout=ASK_S)
-        except KafkaException as error:
-            raise unavailable(self._place, error) from None
-        return {one.partition: one.offset for one in found if one.offset >= 0}
+        ends_at = time.monotonic() + ASK_S
+        while True:
+            try:
+                found = self._asker().committed(self._all, timeout=ASK_S)
+            except KafkaException as error:
+                if code_of(error) not in _COORDINATOR_MOVES or time.monotonic() > ends_at:
+                    raise unavailable(self._place, error) from None
+                time.sleep(LOOK_S)
+            else:
+                return {one.partition: one.offset for one in found if one.offset >= 0}
 
     def _asker(self) -> Consumer:
         """A consumer that is no member of the group and only asks about it.
