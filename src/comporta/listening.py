@@ -2,14 +2,12 @@
 
 To close a port resets every connection that the kernel has completed and nobody has accepted yet: a
 balancer has sent its request by then, and may not send it to another server. So the door is closed
-first (a filter in the kernel drops requests for new connections, which clients repeat a second
-later), those who are in the queue are let in, and only then the port is closed. From that moment on
-connections are refused, and a balancer goes to the next server.
+first (the kernel drops requests for new connections, which clients repeat a second later), those
+who are in the queue are let in, and only then the port is closed. From that moment on connections
+are refused, and a balancer goes to the next server.
 """
 
-import ctypes
 import socket
-import struct
 import time
 from collections.abc import Iterator
 
@@ -22,17 +20,16 @@ SETTLE_S = 0.02
 """For connections whose handshake is under way when the door is closed."""
 POLL_S = 0.005
 QUEUE_S_MAX = 2.0
-_SO_ATTACH_FILTER = 26
+_HOPS_MIN = ((socket.IPPROTO_IP, 21), (socket.IPPROTO_IPV6, 73))
+"""IP_MINTTL and IPV6_MINHOPCOUNT of linux/in.h and in6.h: with fewer hops left, one is not heard.
+
+What is meant against strangers on far networks keeps everybody out at its highest value, as Linux
+sends with 64. A filter (SO_ATTACH_FILTER) would say it better, but newer kernels let only an
+administrator of the network attach one.
+"""
+_HOPS_MAX = 255
 _UNACKED_AT = 24
 """In struct tcp_info (linux/tcp.h); of a port that listens: how many wait to be accepted."""
-_DROP_SYN = (
-    (0x30, 0, 0, 13),  # load the flags of the TCP header
-    (0x54, 0, 0, 0x12),  # SYN and ACK of them
-    (0x15, 0, 1, 0x02),  # only SYN: it wants a new connection
-    (0x06, 0, 0, 0),  # drop it
-    (0x06, 0, 0, 0xFFFFFFFF),  # let everything else in
-)
-"""See bpf(4) and socket(7), SO_ATTACH_FILTER; (code, if true, if false, operand)."""
 
 
 def inherited(count: str | None, pid: str | None, own_pid: int) -> list[socket.socket]:
@@ -76,18 +73,23 @@ def closing(port_socket: socket.socket) -> Iterator[float]:
 
     Somebody has to accept meanwhile; whoever holds the socket closes it afterwards.
     """
-    _drop_new(port_socket)
+    _hear_from(port_socket, _HOPS_MAX)
     ends_at = time.monotonic() + QUEUE_S_MAX
     yield SETTLE_S
     while _queue(port_socket) and time.monotonic() < ends_at:
         yield POLL_S
 
 
-def _drop_new(port_socket: socket.socket) -> None:
-    program = b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN)
-    memory = ctypes.create_string_buffer(program)
-    fprog = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(memory))
-    port_socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+def let_in(connection: socket.socket) -> None:
+    """Hear a connection that was being made when the door was closed: it has inherited that."""
+    _hear_from(connection, 0)
+
+
+def _hear_from(one: socket.socket, hops: int) -> None:
+    """Hear what comes with that many hops left or more; a port of IPv6 may take IPv4 in, too."""
+    families = {socket.AF_INET: 1, socket.AF_INET6: 2}.get(socket.AddressFamily(one.family), 0)
+    for level, option in _HOPS_MIN[:families]:
+        one.setsockopt(level, option, hops)
 
 
 def _queue(port_socket: socket.socket) -> int:

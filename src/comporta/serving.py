@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from comporta.ingest.accept import RawHeaders
+from comporta.listening import let_in
 
 SWEEP_S = 1.0
 HEAD_BYTES_MAX = 64 * 1024
@@ -87,6 +88,8 @@ class WebhookProtocol(HttpToolsProtocol):
         """What the long way needs besides is made when it is taken: see `_as_usual`."""
         self.connections.add(self)
         self.transport = transport
+        if self.leaving:
+            let_in(transport.get_extra_info("socket"))
         self._deadline = self.loop.time() + self.head_timeout_s
         if id(self.connections) not in self.sweeps:
             self.sweeps[id(self.connections)] = _Sweep(self.loop, self.connections)

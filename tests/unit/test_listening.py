@@ -1,5 +1,6 @@
 """The port: taken from systemd or bound, and closed so that nobody is lost at the door."""
 
+import os
 import select
 import socket
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from comporta.errors import ComportaError
-from comporta.listening import bound, closing, inherited
+from comporta.listening import bound, closing, inherited, let_in
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -21,16 +22,49 @@ def test_those_in_the_queue_are_let_in_and_those_who_come_later_are_refused(host
         late = socket.socket(port.family)
         late.setblocking(False)
         late.connect_ex(address)
-        let_in = [port.accept()[0] for _ in early]
+        queued = [port.accept()[0] for _ in early]
         assert list(steps) == [], "nobody is left in the queue"
         assert not select.select([], [late], [], 0)[1], "neither let in nor refused yet"
-    for one in let_in:
+    for one in queued:
         one.sendall(b"in")
     assert [one.recv(2) for one in early] == [b"in"] * 3
     assert select.select([], [late], [], 5)[1]
     assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 111, "refused"
-    for one in (*let_in, *early, late):
+    for one in (*queued, *early, late):
         one.close()
+
+
+def test_a_connection_that_was_made_while_the_door_was_closed_is_heard_once_it_is_let_in() -> None:
+    with bound("127.0.0.1", 0) as port:
+        next(closing(port))
+        port.listen(1)
+        # From here the client sends as one whose handshake was under way: it is near enough.
+        client = socket.socket()
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
+        client.connect(port.getsockname())
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 64)
+        late = port.accept()[0]
+    client.sendall(b"in")
+    assert not select.select([late], [], [], 0.05)[0], "not heard yet"
+    let_in(late)
+    assert late.recv(2) == b"in"
+    late.close()
+    client.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to become; as that it is tried")
+def test_closing_the_door_needs_no_rights() -> None:
+    """A filter in the kernel did, on some; the service runs as a user of its own."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(65534)
+            with bound("127.0.0.1", 0) as port:
+                port.listen(1)
+                os._exit(len(list(closing(port))) - 1)
+        finally:
+            os._exit(99)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_queue_that_nobody_empties_holds_the_end_up_for_a_moment_only(
