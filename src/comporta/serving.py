@@ -247,6 +247,7 @@ class WebhookProtocol(HttpToolsProtocol):
         """Uvicorn's own way, from the beginning of the request."""
         if self.flow is None:
             self.flow = FlowControl(self.transport)
+        if self.server is None:  # the short way has no need of these
             self.server = get_local_addr(self.transport)
             self.client = get_remote_addr(self.transport)
             self.scheme = "https" if is_ssl(self.transport) else "http"

@@ -1,6 +1,7 @@
 """Who may call, and how a caller can show who it is, through a running gateway."""
 
 import base64
+import http.client
 import itertools
 import json
 import time
@@ -238,3 +239,20 @@ def test_tokens_reach_no_log_and_no_list_of_refused_requests(gateway: Gateway) -
         assert secret not in gateway.log
     assert "not valid JSON" in kept
     assert {row.path for row in rows()} <= {"/webhook", "/webhook/***"}
+
+
+def test_the_caller_of_a_refused_call_is_known_on_a_connection_that_had_one_taken_in(
+    gateway: Gateway,
+) -> None:
+    """Balancers keep their connections, and the first call of one may be a good one."""
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    headers = {"Content-Type": "application/json"}
+    statuses = []
+    for path in (f"/webhook/{TOKEN}", "/webhook/nobody-has-this-one"):
+        connection.request("POST", path, body(), headers)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    assert statuses == [200, 404]
+    assert gateway.command("rejected", "--limit", "1")[0]["peer"] == "127.0.0.1"
