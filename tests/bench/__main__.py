@@ -13,16 +13,19 @@ from tempfile import TemporaryDirectory
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from tests.bench import delivery, e2e, engines, held, ingest, ledger, soak
+from tests.bench import delivery, e2e, engines, held, ingest, ledger, several, soak
 from tests.bench.aim import Aim
 from tests.bench.delivery_figures import DeliveryResults
 from tests.bench.figures import EndToEndRow, Results, aims, growth
 from tests.bench.servers import contestants
+from tests.bench.several_figures import several_aims
 from tests.bench.tables import (
     ENGINE_NOTE,
+    SEVERAL_NOTE,
     THROUGHPUT_NOTE,
     engine_table,
     open_table,
+    several_table,
     table,
     throughput_table,
 )
@@ -52,6 +55,9 @@ def main() -> None:
         if options.engine:
             _engines(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
             return
+        if options.servers:
+            _servers(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
+            return
         results = _measure(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
     if options.json:
         found = {"results": results, "aims": aims(results)}
@@ -79,6 +85,12 @@ def _options() -> argparse.Namespace:
         help=f"compare engines for the log instead: {', '.join(engines.ENGINES)} or all",
     )
     parser.add_argument(
+        "--servers",
+        type=_counts,
+        metavar="N,M",
+        help="compare numbers of servers behind nginx instead, as in 1,2; about a minute",
+    )
+    parser.add_argument(
         "--soak", type=int, metavar="EVENTS", help="watch the memory over so many events instead"
     )
     return parser.parse_args()
@@ -96,6 +108,26 @@ def _engines(options: argparse.Namespace, folder: Path, say: ingest.Say) -> None
     for made in (engine_table(rows), _aims_table(found)):
         console.print(made)
     console.print(ENGINE_NOTE, style="dim")
+
+
+def _counts(text: str) -> list[int]:
+    counts = [int(one) for one in text.split(",")]
+    if not all(1 <= count <= several.SERVERS_MAX for count in counts):
+        raise argparse.ArgumentTypeError(f"each number is 1 to {several.SERVERS_MAX}")
+    return counts
+
+
+def _servers(options: argparse.Namespace, folder: Path, say: ingest.Say) -> None:
+    rows = several.measure(options.servers, quick=options.quick, folder=folder, say=say)
+    found = several_aims(rows)
+    if options.json:
+        data = msgspec.json.encode({"servers": rows, "aims": found})
+        sys.stdout.write(msgspec.json.format(data, indent=2).decode() + "\n")
+        return
+    console = Console(width=max(150, Console().width))
+    for made in (several_table(rows), _aims_table(found)):
+        console.print(made)
+    console.print(SEVERAL_NOTE, style="dim")
 
 
 def _soak(events: int, folder: Path, console: Console) -> None:

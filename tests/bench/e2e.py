@@ -120,17 +120,19 @@ def senders(gateway: Server, count: int) -> tuple[SimulatedChatwoot, ...]:
     )
 
 
-def wait_for_all(port: int, wanted: int) -> tuple[dict[str, Any], float]:
+def wait_for_all(
+    port: int, wanted: int, within_s: float = SETTLE_S
+) -> tuple[dict[str, Any], float]:
     """The sink's report and when its number of events last rose (monotonic seconds).
 
-    It has as long as it needs, while more than nothing arrives every minute.
+    It has as long as it needs, while more than nothing arrives every `within_s` seconds.
     """
     unique, risen = -1, time.monotonic()
     while True:
         found = report(port)
         if found["unique"] > unique:
             unique, risen = found["unique"], time.monotonic()
-        if unique >= wanted or time.monotonic() > risen + SETTLE_S:
+        if unique >= wanted or time.monotonic() > risen + within_s:
             return found, risen
         time.sleep(0.05)
 

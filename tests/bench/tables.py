@@ -3,6 +3,7 @@
 from rich.table import Table
 from tests.bench.delivery_figures import OpenRow, ThroughputRow
 from tests.bench.engines import E2E_RATE, RATE, EngineRow
+from tests.bench.several_figures import SeveralRow, speed
 
 THROUGHPUT_NOTE = (
     "A stock waits in the log when the gateway starts; 32 deliveries at a time (24 for one instance"
@@ -13,6 +14,11 @@ ENGINE_NOTE = (
     "One worker, 64 connections. Ingest has ledger and state embedded; end to end has PostgreSQL"
     " and Redis for them, but for sqlite. The client alone publishes the same bodies, 64 at a time,"
     " each confirmed before the next. All servers are on this machine, and every one of them syncs."
+)
+SEVERAL_NOTE = (
+    "All on this machine: Chatwoots, nginx, servers with one worker each, Redis (log and state, AOF"
+    " synced always), PostgreSQL (ledger), sink. CPU is microseconds an event, of all processes of"
+    " that program. A server more on the same cores shows what it costs, not what it brings."
 )
 
 
@@ -71,5 +77,25 @@ def engine_table(rows: list[EngineRow]) -> Table:
             f"{row.rate_p99_ms:.1f}",
             f"{row.end_to_end.lag_p99_ms:,.0f}",
             f"{row.end_to_end.lost}",
+        )
+    return made
+
+
+def several_table(rows: list[SeveralRow]) -> Table:
+    """One gateway with more and more servers."""
+    columns = ("load", "servers", "accepted", "lost", "repeated", "disordered", "in/s", "out/s")
+    made = table("Servers behind nginx", *columns, "ack p50", "p99 ms", "CPU µs", "of them")
+    for row in sorted(rows, key=lambda row: (row.rate == 0, row.servers)):
+        made.add_row(
+            speed(row.rate),
+            str(row.servers),
+            f"{row.accepted:,}",
+            *(str(fault) for fault in (row.lost, row.duplicates, row.disorder)),
+            f"{row.accepted_per_s:,.0f}",
+            f"{row.delivered_per_s:,.0f}",
+            f"{row.ack_p50_ms:.1f}",
+            f"{row.ack_p99_ms:.1f}",
+            f"{sum(row.cpu_us.values()):,.0f}",
+            ", ".join(f"{name} {cpu:,.0f}" for name, cpu in row.cpu_us.items()),
         )
     return made

@@ -83,6 +83,10 @@ class Balancer:
         )
 
     @property
+    def pid(self) -> int:
+        return self._program.pid
+
+    @property
     def logs(self) -> str:
         """All that it has written down anywhere."""
         paths = [path for path in self.folder.glob("*.log") if path.is_file()]

@@ -92,6 +92,12 @@ class Postgresql:
         """For `COMPORTA_LEDGER`; each schema is a ledger of its own."""
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{DATABASE}?schema={schema}"
 
+    @property
+    def pid(self) -> int:
+        """Of its first process, whose children the others are; it has to run."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it with the data that is there; returns when it answers."""
         log = (self._folder / "log").open("ab")
@@ -177,8 +183,7 @@ class Postgresql:
         return asyncio.run(run())
 
     def _pids(self) -> list[int]:
-        assert self._process is not None
-        return [self._process.pid, *_children(self._process.pid)]
+        return [self.pid, *_children(self.pid)]
 
     def _signal(self, number: signal.Signals) -> None:
         for pid in self._pids():

@@ -67,6 +67,12 @@ class Program:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of its process, which has to run."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, and return when it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)

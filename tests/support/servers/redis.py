@@ -37,6 +37,10 @@ class RedisProcess:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        return self._program.pid
+
     def start(self) -> None:
         folder = self._program.folder
         folder.mkdir(parents=True, exist_ok=True)
