@@ -7,10 +7,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-PAIRS = [(ROOT / "README.md", ROOT / "README.pt-BR.md")] + [
-    (page, page.with_name(f"{page.stem}.pt-BR.md"))
-    for page in sorted(DOCS.glob("*.md"))
-    if ".pt-BR" not in page.name and page.stem != "architecture"
+GUIDES = (DOCS / "scaling-guide.md", DOCS / "guia-de-escalabilidade.md")
+"""The one page whose Portuguese version came first, and has a name of its own."""
+PAIRS = [
+    (ROOT / "README.md", ROOT / "README.pt-BR.md"),
+    GUIDES,
+    *(
+        (page, page.with_name(f"{page.stem}.pt-BR.md"))
+        for page in sorted(DOCS.glob("*.md"))
+        if ".pt-BR" not in page.name and page.stem != "architecture" and page not in GUIDES
+    ),
 ]
 """English page → Portuguese page: all that is for users. `architecture` is for contributors."""
 

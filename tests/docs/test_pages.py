@@ -34,6 +34,7 @@ USER_PAGES = {
     "api",
     "handlers",
     "rabbitmq",
+    "scaling-guide",
 }
 ADRS = sorted((DOCS / "adr").glob("*.md"))
 pair = pytest.mark.parametrize(("english", "portuguese"), PAIRS, ids=name_of)
@@ -66,7 +67,16 @@ def test_what_machines_read_is_the_same_in_both_languages(english: Path, portugu
 @pair
 def test_headings_are_translated(english: Path, portuguese: Path) -> None:
     same = {text for _, text in headings(english)} & {text for _, text in headings(portuguese)}
-    names = {"Comporta", "Backup", "Workers", "Redis", "RabbitMQ", "Kafka", "PostgreSQL"}
+    names = {
+        "Comporta",
+        "Backup",
+        "Workers",
+        "Redis",
+        "RabbitMQ",
+        "Kafka",
+        "PostgreSQL",
+        "Prometheus",
+    }
     assert {text for text in same if not text.startswith("`")} <= names
 
 

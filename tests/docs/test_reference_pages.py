@@ -185,7 +185,7 @@ def quoted(path: Path) -> list[str]:
     """All calls of `comporta` in code, with sub-commands and options."""
     code = [*spans(path), *(line for block in fences(path) for line in block.splitlines())]
     calls = (re.search(r"(?:^|\$ |bin/)(comporta [a-z-].*)", line) for line in code)
-    return [call[1].partition("#")[0].strip() for call in calls if call]
+    return [re.split(r"#| \| ", call[1])[0].strip() for call in calls if call]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=ids)
