@@ -69,7 +69,7 @@ class Balancer:
         self._program = Program(
             self._command(), folder, lambda: listens(self.port), self._environment()
         )
-        self.start, self.kill = self._program.start, self._program.kill
+        self.start, self.stop = self._program.start, self._program.stop
 
     def check(self) -> subprocess.CompletedProcess[str]:
         """What the program itself says of its configuration."""
@@ -97,7 +97,7 @@ class Balancer:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.kill()
+        self.stop()
 
     def _places(self) -> Places:
         certificate, key = (path.read_bytes() for path in make_certificate(self.folder, DOMAIN))

@@ -7,12 +7,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 START_S = 60.0
+STOP_S = 10.0
 LINES_SHOWN = 30
 
 
@@ -99,6 +101,14 @@ class Program:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def stop(self) -> None:
+        """Ask it to end, for it may have processes of its own to take with it."""
+        if self._process is not None:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_S)
+            self.kill()
 
     def restart(self) -> None:
         """Start it again, with its data; killed before if it runs."""
