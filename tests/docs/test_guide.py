@@ -111,6 +111,7 @@ def test_a_handler_by_hand_loses_what_the_guide_says_and_a_machine_can_be_measur
     assert "medido" in said["Meça a sua máquina"][0]
 
 
+@pytest.mark.timeout(480)  # two servers that leave take their time, four times
 def test_the_guide_works_from_top_to_bottom(lab: Lab) -> None:
     check_drills(follow(lab, [pair for pair in PAIRS if pair[0].heading not in CAPACITY]))
 
