@@ -101,11 +101,12 @@ class Dispatch:
             work = [self._watch.run(), self._metrics.run(), _give_signs_of_life(signs)]
             if Role.DISPATCH in self._roles:
                 work += [self._dispatcher.run(), self._handlers.watch()]
-            if Role.MAINTAIN in self._roles:
-                work += [self._duty.run(), self._chores.run()]
+            for_all = [self._duty.run(), self._chores.run()] if Role.MAINTAIN in self._roles else []
             background = [tasks.create_task(one) for one in work]
+            duties = [tasks.create_task(one) for one in for_all]
             drain_s = await until()
-            await self._duty.give_up()
+            for task in duties:
+                task.cancel()
             if Role.DISPATCH in self._roles:
                 await self._dispatcher.drain(drain_s)
             for task in background:

@@ -41,15 +41,18 @@ class Duty:
         return time.monotonic() < self._mine_until
 
     async def run(self) -> None:
-        """Take it when it is free, keep it while it is ours; until cancelled."""
+        """Take it when it is free, keep it while it is ours; until cancelled: then give it back."""
         spell = Spell(_log, "duty.not_renewed", "duty.renewed_again")
-        while True:
-            try:
-                await self._ask()
-                spell.worked()
-            except StoreUnavailableError as error:
-                spell.failed(error)
-            await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
+        try:
+            while True:
+                try:
+                    await self._ask()
+                    spell.worked()
+                except StoreUnavailableError as error:
+                    spell.failed(error)
+                await asyncio.sleep(self._lease_s / BEATS_A_LEASE)
+        finally:
+            await self._give_up()
 
     async def _ask(self) -> None:
         asked_at, had = time.monotonic(), self.mine
@@ -60,8 +63,7 @@ class Duty:
         else:
             self._mine_until = 0.0
 
-    async def give_up(self) -> None:
-        """Let others have it at once. After `run` was ended."""
+    async def _give_up(self) -> None:
         if not self.mine:
             return
         self._mine_until = 0.0

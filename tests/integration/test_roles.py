@@ -18,7 +18,8 @@ def started(
     stack: ExitStack, folder: Path, name: str, fleet: str, **settings: str
 ) -> ServedGateway:
     settings |= {"server": name, "data": str(folder / "data")}
-    one = ServedGateway(folder / name, fleet, workers=1, **settings)
+    workers = int(settings.pop("workers", "1"))
+    one = ServedGateway(folder / name, fleet, workers=workers, **settings)
     stack.push(one.__exit__)
     one.launch()
     wait_for(f"{name} is ready", one.is_ready, 30)
@@ -81,7 +82,7 @@ def test_what_one_process_does_for_all_is_taken_over_when_it_dies(tmp_path: Path
         fleet = FLEET.replace("URL", "http://127.0.0.1:9")
         first = started(stack, tmp_path, "first", fleet, roles="maintain,dispatch")
         wait_for("it has the duty", lambda: "duty.taken" in first.log)
-        second = started(stack, tmp_path, "second", fleet, roles="maintain")
+        second = started(stack, tmp_path, "second", fleet, roles="maintain", workers="2")
         time.sleep(1)
         assert "duty.taken" not in second.log
         first.kill()

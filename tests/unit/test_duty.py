@@ -54,7 +54,7 @@ def test_the_first_has_it_until_its_lease_has_run_out_unrenewed(
         await second._ask()
         await first._ask()
         assert (first.mine, second.mine) == (False, True)
-        await second.give_up()
+        await second._give_up()
         await first._ask()
         assert (first.mine, second.mine) == (True, False)
         await state.close()
@@ -90,7 +90,7 @@ def test_without_the_state_it_ends_with_the_lease_and_no_error_gets_out(clock: C
         while not one.mine:
             await asyncio.sleep(0.01)
         task.cancel()
-        await one.give_up()
+        await asyncio.wait([task])
         assert not one.mine
 
     asyncio.run(story())
