@@ -22,6 +22,7 @@ from comporta.companion import Companion
 from comporta.console.app import console_app, elsewhere
 from comporta.console.desk import Desk
 from comporta.control import control_app
+from comporta.domain.breaker import CLOSED, BreakerState
 from comporta.domain.fleet import Fleet
 from comporta.domain.growth import Growth, growth_of
 from comporta.errors import ComportaError, FleetError, StoreError, StoreUnavailableError
@@ -45,8 +46,8 @@ from comporta.stores import Stores, Use, open_stores
 from comporta.telemetry import metric_defs as defs
 from comporta.telemetry.health import HealthInputs
 from comporta.telemetry.metric_defs import MetricDef
-from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
-from comporta.telemetry.tally import Tally
+from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, Reading, prepare
+from comporta.telemetry.tally import LabelValues, Tally
 
 QUESTION_S = 2.0
 LAG_READING_S = 0.5
@@ -54,6 +55,9 @@ LAG_READING_S = 0.5
 FLEET_COPY = "fleet.json"
 BESIDE = {Role.DISPATCH, Role.MAINTAIN}
 """What is done in the process beside a worker."""
+INTAKE = ("intake_bytes",)
+BREAKER_STATES = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 1.0, BreakerState.OPEN: 2.0}
+"""What they are in numbers, for metrics: the higher, the worse."""
 KILL_AFTER_S = 2.0
 """Beyond the time that dispatch has to drain."""
 PARENT_LOOK_S = 0.5
@@ -80,7 +84,8 @@ class Gateway:
         inherited = environment("LISTEN_FDS") is not None
         self.leaving = Leaving(settings.leave_s, inherited, self._companion.kill)
         shared = prepare(settings.data / METRICS_FOLDER, server_pid)
-        self._metrics = Metrics(tally, shared, self._readings)
+        self._tally = tally
+        self._metrics = Metrics(tally, shared, self._readings, self._look)
         self._ring = RejectedRing(stores.state, settings.rejected_max)
         limits = Limits(settings.body_bytes_max, settings.signature_tolerance_s)
         admission = Admission(settings.pending_bytes_max, lambda: stores.log.pending_bytes)
@@ -172,14 +177,21 @@ class Gateway:
     async def _growth(self) -> Growth | None:
         return growth_of(await self._stores.ledger.keeping.samples())
 
-    async def _readings(self) -> Mapping[MetricDef, float]:
+    def _look(self) -> None:
+        self._tally.queue_depth.set(self._stores.log.pending_bytes, INTAKE)
+        self._tally.queue_high_water.set(self._settings.pending_bytes_max, INTAKE)
+
+    async def _readings(self) -> Mapping[MetricDef, Reading]:
         totals = await self._stores.ledger.totals()
         oldest = totals.oldest_open_at_ms
         growth = await self._growth()
-        known: dict[MetricDef, float | None] = {
+        states = await self._breaker_states()
+        known: dict[MetricDef, Reading | None] = {
             # A log whose server is away shall not keep back what the others know.
             defs.LOG_LAG_ENTRIES: await _answer(self._stores.log.lag(), LAG_READING_S),
             **self._spool_readings(),
+            defs.BREAKER_STATE: states,
+            defs.DESTINATIONS_DEFERRED: None if states is None else sum(map(bool, states.values())),
             defs.STORED_BYTES: growth.stored_bytes if growth else None,
             defs.DISK_FREE_BYTES: growth.free_bytes if growth else None,
             defs.STORED_GROWTH_BYTES: growth.bytes_a_day if growth else None,
@@ -193,10 +205,19 @@ class Gateway:
             defs.DELIVERIES_DEAD: totals.dead,
             defs.OLDEST_OPEN_AGE_SECONDS: (now_ms() - oldest) / 1000 if oldest else 0.0,
             defs.WORKERS: sum(one.dispatches for one in await self._workers()),
-            defs.DESTINATIONS_DEFERRED: len(await self._deferred()),
+            defs.BUILD_INFO: {(__version__,): 1.0},
         }
 
-    def _spool_readings(self) -> dict[MetricDef, float | None]:
+    async def _breaker_states(self) -> dict[LabelValues, float] | None:
+        breakers = await _answer(self._stores.state.breakers())
+        if breakers is None:
+            return None
+        return {
+            (one.name,): BREAKER_STATES[breakers.get(one.id, CLOSED).state]
+            for one in self._watch.fleet.destinations
+        }
+
+    def _spool_readings(self) -> dict[MetricDef, Reading | None]:
         log = self._stores.log
         if not isinstance(log, SpooledLog):
             return {}

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from comporta.i18n import choose
 from comporta.telemetry import health
-from comporta.telemetry.metrics import CONTENT_TYPE, Metrics
+from comporta.telemetry.metrics import Metrics
 
 Inputs = Callable[[], Awaitable[health.HealthInputs]]
 _JSON = "application/json"
@@ -46,8 +46,9 @@ def control_app(inputs: Inputs, metrics: Metrics) -> Starlette:
         status = 200 if decision.ready else 503
         return Response(health.as_json(decision), status, _NO_STORE, _JSON)
 
-    async def scrape(_request: Request) -> Response:
-        return Response(await metrics.render(), 200, _NO_STORE, CONTENT_TYPE)
+    async def scrape(request: Request) -> Response:
+        text, media = await metrics.render(request.headers.get("accept", ""))
+        return Response(text, 200, _NO_STORE | {"content-type": media})
 
     app = Starlette(
         routes=[

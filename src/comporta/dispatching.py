@@ -80,7 +80,8 @@ class Dispatch:
         self._roles = settings.role_set
         self._duty = Duty(stores.state, MAINTAIN, settings.lease_s, now_ms)
         self._chores = Chores(settings, stores, lambda: self._duty.mine)
-        self._metrics = Metrics(tally, prepare(settings.data / METRICS_FOLDER, orders.server_pid))
+        shared = prepare(settings.data / METRICS_FOLDER, orders.server_pid)
+        self._metrics = Metrics(tally, shared, look=self._dispatcher.look)
 
     async def run(self, until: Callable[[], Awaitable[float]], signs: int) -> None:
         """Work until `until` is over, then drain for as many seconds as it says.

@@ -26,10 +26,11 @@ from comporta.errors import ComportaError
 from comporta.fleet import declared
 from comporta.ingest import problems
 from comporta.settings import Settings
+from comporta.telemetry import reference
 from comporta.telemetry.metric_defs import LABELS, METRICS, Kind
 
 CONFIGURATION, METRICS_PAGES, PROBLEMS = both("configuration"), both("metrics"), both("problems")
-REFERENCE = text_of(DOCS / "reference/cli.md")
+COMMANDS = text_of(DOCS / "reference/cli.md")
 LITERAL = "uvicorn src.api.webhook_server:app --host 0.0.0.0 --port 8001 --workers 4"
 
 
@@ -126,10 +127,16 @@ def test_every_metric_is_of_the_type_and_has_the_labels_that_are_said(path: Path
         row = said[definition.name]
         kind = "gauge" if definition.kind is Kind.READING else definition.kind.value
         assert row[1] == kind
-        if len(row) == 4:
-            assert tuple(re.findall(r"`(\w+)`", row[2])) == definition.labels
-        else:
-            assert definition.labels == ()
+        assert tuple(re.findall(r"`(\w+)`", row[2])) == definition.labels
+        assert row[3] == definition.over_servers
+
+
+@pytest.mark.parametrize("language", reference.PAGES)
+def test_the_tables_of_metrics_are_made_from_the_list(language: str) -> None:
+    text = text_of(DOCS / reference.PAGES[language])
+    assert text == reference.page(text, language), (
+        "run: python -m comporta.telemetry.reference docs"
+    )
 
 
 @pytest.mark.parametrize("path", METRICS_PAGES, ids=ids)
@@ -174,7 +181,7 @@ def test_every_error_of_the_command_line_has_a_row(path: Path) -> None:
 
 def commands() -> dict[str, set[str]]:
     """Command → its options, from the reference, which is made from the code."""
-    parts = re.split(r"^## (?=comporta )", REFERENCE, flags=re.MULTILINE)[1:]
+    parts = re.split(r"^## (?=comporta )", COMMANDS, flags=re.MULTILINE)[1:]
     return {
         part.partition("\n")[0]: set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", part))
         for part in parts

@@ -56,7 +56,8 @@ def test_the_counters_of_all_workers_are_summed_whichever_answers_even_of_a_dead
     for _ in range(40):
         assert gateway.post("/webhook/nobodys-token-of-all", b"{}").status == 404
     wait_for("all arrive", lambda: set(sent) <= set(crm.bodies()))
-    accepted = 'comporta_events_accepted_total{chatwoot="loja-sp",event_type="message_created"}'
+    labels = 'chatwoot="loja-sp",event_type="message_created",source_kind="account"'
+    accepted = f"comporta_events_accepted_total{{{labels}}}"
     expected = {
         accepted: 300,
         "comporta_events_recorded_total": 300,

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.types import ASGIApp
 
 from comporta.control import control_app
@@ -13,7 +14,7 @@ from comporta.ledger.port import LedgerTotals
 from comporta.log.port import LogHealth
 from comporta.state.port import WorkerRow
 from comporta.telemetry.health import HealthInputs
-from comporta.telemetry.metrics import CONTENT_TYPE, Metrics
+from comporta.telemetry.metrics import Metrics
 from comporta.telemetry.tally import Tally
 
 WELL = HealthInputs(
@@ -113,10 +114,20 @@ def test_people_get_text_in_their_language_and_programs_get_json() -> None:
     assert reply.body != english.body
 
 
-def test_metrics_are_in_the_form_that_prometheus_reads() -> None:
-    reply = ask("/metrics", inputs=None)
-    assert reply.headers["content-type"] == CONTENT_TYPE
-    assert b"# TYPE comporta_" in reply.body
+OPENMETRICS = "application/openmetrics-text"
+PROMETHEUS = f"{OPENMETRICS};version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.2"
+
+
+def test_metrics_are_in_the_form_that_is_asked_for() -> None:
+    plain = ask("/metrics", inputs=None)
+    assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"# TYPE comporta_log_commits_total counter\n" in plain.body
+    asked = ask("/metrics", inputs=None, accept=PROMETHEUS)
+    assert asked.headers["content-type"].startswith(f"{OPENMETRICS}; version=1.0.0;")
+    found: Any = text_string_to_metric_families(asked.body.decode())  # type: ignore[no-untyped-call]
+    families = {one.name: one for one in found}
+    assert families["comporta_log_commits"].type == "counter"
+    assert asked.body.endswith(b"# EOF\n")
 
 
 @pytest.mark.parametrize("path", ["/health", "/livez", "/readyz", "/metrics"])

@@ -135,6 +135,11 @@ class Outlet:
         self._missing_at_ms = 0  # since when the fleet is without it
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def lanes_waiting(self) -> int:
+        """About how many lanes have something to deliver that is not under way."""
+        return max(0, len(self.lanes) - self._slots.taken)
+
     def change(self, outbound: Outbound | None) -> None:
         """The fleet says this about the destination now; None: it is no longer in it."""
         if outbound is None and (self.outbound is not None or not self._missing_at_ms):

@@ -14,6 +14,7 @@ import structlog
 from comporta.chatwoot.fields import fields_of
 from comporta.chatwoot.meaning import meaning_of
 from comporta.clock import now_ms
+from comporta.dispatch.counting import Counting
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.outlet import Desk, Outlet
 from comporta.dispatch.partitions import Partitions
@@ -72,6 +73,7 @@ class Dispatcher:
         self._log, self._ledger, self._state = log, ledger, state
         self._routing, self._gone = routing, gone
         self._concurrency, self._tally = concurrency, tally
+        self._counting = Counting(tally, routing)
         id_, started_at_ms = f"wrk_{secrets.token_hex(5)}", now_ms()
         self._partitions = Partitions(
             log=log,
@@ -104,7 +106,7 @@ class Dispatcher:
                 now_ms=now_ms,
                 instance_name=lambda id_: self._routing().instances.get(id_, id_),
                 gone=self._gone,
-                observe=self._observe,
+                observe=self._counting.attempted,
             )
             tasks.create_task(self._partitions.keep())
             tasks.create_task(self._take_over())
@@ -115,6 +117,10 @@ class Dispatcher:
     async def drain(self, within_s: float) -> None:
         """Start nothing new; wait for what is under way; hand everything over."""
         await self._partitions.drain(within_s)
+
+    def look(self) -> None:
+        """Tell the tally what waits, for whoever reads it next."""
+        self._counting.waiting(self._outlets.values(), self._outcomes)
 
     def fleet_changed(self) -> None:
         """There is a new routing: destinations may have changed."""
@@ -198,8 +204,7 @@ class Dispatcher:
         recorded = await self._ledger.record({p: tokens[p] for p in mine}, events, now_ms())
         for partition in recorded.fenced:
             self._partitions.lose(partition)
-        self._tally.events_recorded.add((), len(events))
-        self._tally.events_duplicate.add((), recorded.duplicates)
+        self._counting.recorded(events, recorded)
         touched = set()
         for old in recorded.superseded:
             lanes = self._outlet(old.key.destination_id).lanes
@@ -292,14 +297,3 @@ class Dispatcher:
                 outlet = self._outlet(key.destination_id)
                 outlet.lanes.open(key.partition, key.lane)
                 outlet.pump()
-
-    def _observe(self, outcome: Outcome, destination_id: str) -> None:
-        outbound = self._routing().outbound.get(destination_id)
-        name = outbound.destination.name if outbound else destination_id
-        result, verdict = outcome.result, outcome.verdict
-        self._tally.deliveries.add((name, verdict.state.value))
-        self._tally.attempt_seconds.observe(result.duration_ms / 1000, (name,))
-        if verdict.state.value == "delivered":
-            ended_at_ms = result.started_at_ms + result.duration_ms
-            lag_ms = ended_at_ms - outcome.delivery.accepted_at_ms
-            self._tally.delivery_lag_seconds.observe(lag_ms / 1000)

@@ -135,9 +135,12 @@ class Ingest:
         return True
 
     def _count(self, caller: Caller, record: Record, started: float) -> None:
-        self._tally.events_accepted.add((caller.instance_name, record.event_type))
-        self._tally.accepted_bytes.add((caller.instance_name,), len(record.body))
-        self._tally.ack_seconds.observe(time.perf_counter() - started)
+        tally, name, size = self._tally, (caller.instance_name,), len(record.body)
+        tally.events_accepted.add((caller.instance_name, caller.kind, record.event_type))
+        tally.accepted_bytes.add(name, size)
+        tally.body_bytes.observe(size)
+        tally.last_event.set(record.accepted_at_ms / 1000, name)
+        tally.ack_seconds.observe(time.perf_counter() - started)
 
     def _check(
         self, request: Request, token: str, caller: Caller | None, body: bytes, now_s: float

@@ -82,14 +82,22 @@ class Superseded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What recording a batch brought: the deliveries to make, and how many were repeats."""
+    """What recording a batch brought: the deliveries to make, and what was none."""
 
     deliveries: tuple[Delivery, ...]
-    duplicates: int
+    repeats: Mapping[str, int] = {}
+    """Instance id → how many events were repeats of earlier ones."""
     superseded: tuple[Superseded, ...] = ()
     """Deliveries that were waiting, and whose place a newer one of their lane has taken."""
     fenced: frozenset[int] = frozenset()
     """Partitions that have a new owner: nothing of theirs was recorded."""
+    dead: Mapping[str, int] = {}
+    """Destination id → how many deliveries were dead from the start."""
+
+    @property
+    def duplicates(self) -> int:
+        """How many events were repeats."""
+        return sum(self.repeats.values())
 
 
 class EventFilter(msgspec.Struct, frozen=True):

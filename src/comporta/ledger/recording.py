@@ -4,6 +4,7 @@ A ledger asks `Batch` what it has to look up, looks it up, and writes the rows t
 one transaction. Nothing here does I/O.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
@@ -88,7 +89,8 @@ class Batch:
         self._newest: dict[Seat, tuple[Delivery, Target]] = {}
         self._deliveries: dict[int, Delivery] = {}
         self._superseded: list[Superseded] = []
-        self._duplicates = 0
+        self._repeats: Counter[str] = Counter()
+        self._dead: Counter[str] = Counter()
         self._events: list[Row] = []
         self._bodies: list[Row] = []
         self._rows: dict[int, Row] = {}
@@ -146,7 +148,7 @@ class Batch:
     def recorded(self, fenced: frozenset[int]) -> Recorded:
         """What is to be told of it once it is stored."""
         deliveries, superseded = tuple(self._deliveries.values()), tuple(self._superseded)
-        return Recorded(deliveries, self._duplicates, superseded, fenced)
+        return Recorded(deliveries, self._repeats, superseded, fenced, self._dead)
 
     def _take(self, event: NewEvent) -> None:
         record = event.record
@@ -159,7 +161,7 @@ class Batch:
             self._events.append(_event_row(event, event_id, original, keys))
             self._bodies.append((event_id, record.body))
             if original is not None:
-                self._duplicates += 1
+                self._repeats[record.instance_id] += 1
                 return
         for target in event.targets:
             delivery = _delivery(event, target, event_id, self._next_id(record.partition))
@@ -212,6 +214,7 @@ class Batch:
         )
         text = target.error.encode()[-_RESPONSE_BYTES:]
         self._errors.append((self._now_ms, 0.0, None, reason, text, delivery.id))
+        self._dead[delivery.destination_id] += 1
 
     def _repeated(self, event: NewEvent, event_id: int) -> tuple[int | None, bytes]:
         """The earlier event that this one repeats, and the keys that are new with this one."""

@@ -17,10 +17,13 @@ from pathlib import Path
 
 import msgspec
 
+from comporta.telemetry.metric_defs import METRICS, Merge
+
 Numbers = dict[str, list[tuple[tuple[str, ...], list[float]]]]
 """Metric name → its series: label values, and one number (or, for a histogram, its bucket counts
-followed by the sum of the values)."""
+followed by the sum of the values; or, for the latest value, when it was set)."""
 
+_MERGES = {one.name: one.merge for one in METRICS}
 LOCK_WAIT_S = 0.5
 _SUFFIX = ".worker"
 _RETIRED = "retired"
@@ -68,15 +71,26 @@ def lives(name: str) -> bool:
 
 
 def add(into: Numbers, more: Mapping[str, list[tuple[tuple[str, ...], list[float]]]]) -> None:
-    """Sum `more` into `into`, series by series."""
+    """Bring `more` into `into`, series by series, each metric by its `merge`."""
     for name, series in more.items():
+        merge = _MERGES.get(name, Merge.SUM)
         known = dict(into.setdefault(name, []))
         for labels, values in series:
             have = known.get(labels)
             if have is None:
                 into[name].append((labels, list(values)))
             elif len(have) == len(values):  # else: a worker of another version, other buckets
-                have[:] = map(float.__add__, map(float, have), map(float, values))
+                have[:] = _merged(merge, have, values)
+
+
+def _merged(merge: Merge, one: list[float], other: list[float]) -> list[float]:
+    match merge:
+        case Merge.SUM:
+            return list(map(float.__add__, map(float, one), map(float, other)))
+        case Merge.MAX:
+            return list(map(max, one, other))
+        case Merge.LATEST:
+            return max(one, other, key=lambda values: (values[-1], values[0]))
 
 
 class SharedFolder:
@@ -86,7 +100,8 @@ class SharedFolder:
         root: where the folders of all servers are; created if it is missing.
         server: `identity` of the parent process.
         worker: `identity` of this process.
-        mortal: names of metrics that end with their worker (gauges); all others outlive it.
+        mortal: names of metrics that end with their worker (its share of a sum that is a gauge);
+            all others outlive it.
     """
 
     def __init__(self, root: Path, server: str, worker: str, mortal: frozenset[str]) -> None:

@@ -22,6 +22,16 @@ class Number:
         self.value: float = 0
 
 
+class Stamped(Number):
+    """One series of a gauge of which the value set last counts, whichever process set it."""
+
+    __slots__ = ("at_s",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_s: float = 0
+
+
 class Buckets:
     """One series of a histogram: how many values fell into each bucket, and their sum."""
 
@@ -32,7 +42,7 @@ class Buckets:
         self.total = 0.0
 
 
-Cell = TypeVar("Cell", Number, Buckets)
+Cell = TypeVar("Cell", Number, Stamped, Buckets)
 
 
 class _Series(Generic[Cell]):
@@ -97,14 +107,29 @@ class Spread(_Series[Buckets]):
 
 
 class Level(_Series[Number]):
-    """A gauge: this process's share; the shares of all living workers are summed."""
+    """A gauge: this process's share, which becomes one value with the others' by its `merge`."""
 
     def _new(self) -> Number:
         return Number()
 
-    def set(self, value: float) -> None:
+    def set(self, value: float, labels: LabelValues = ()) -> None:
         """What it is now."""
-        self._cells[()].value = value
+        (self._cells.get(labels) or self._open(labels)).value = value
+
+
+class Latest(_Series[Stamped]):
+    """A gauge of which the value that was set last counts, of all processes."""
+
+    def _new(self) -> Stamped:
+        return Stamped()
+
+    def set(self, value: float, at_s: float, labels: LabelValues = ()) -> None:
+        """What it was found to be at `at_s`, Unix seconds."""
+        cell = self._cells.get(labels) or self._open(labels)
+        cell.value, cell.at_s = value, at_s
+
+
+Handle = Count | Spread | Level | Latest
 
 
 class Tally:
@@ -113,21 +138,30 @@ class Tally:
     def __init__(self) -> None:
         self.events_accepted = Count(defs.EVENTS_ACCEPTED)
         self.accepted_bytes = Count(defs.ACCEPTED_BYTES)
+        self.body_bytes = Spread(defs.BODY_BYTES)
         self.ack_seconds = Spread(defs.ACK_SECONDS)
+        self.last_event = Level(defs.LAST_EVENT)
+        self.clock_offset = Latest(defs.CLOCK_OFFSET)
         self.requests_refused = Count(defs.REQUESTS_REFUSED)
         self.log_commits = Count(defs.LOG_COMMITS)
         self.log_commit_entries = Spread(defs.LOG_COMMIT_ENTRIES)
         self.log_commit_seconds = Spread(defs.LOG_COMMIT_SECONDS)
         self.spool_events = Count(defs.SPOOL_EVENTS)
+        self.queue_depth = Level(defs.QUEUE_DEPTH)
+        self.queue_high_water = Level(defs.QUEUE_HIGH_WATER)
         self.events_recorded = Count(defs.EVENTS_RECORDED)
         self.events_duplicate = Count(defs.EVENTS_DUPLICATE)
+        self.chatwoot_lag = Spread(defs.CHATWOOT_LAG)
         self.deliveries = Count(defs.DELIVERIES)
         self.attempt_seconds = Spread(defs.ATTEMPT_SECONDS)
+        self.retries = Count(defs.RETRIES)
+        self.dead_letters = Count(defs.DEAD_LETTERS)
         self.delivery_lag_seconds = Spread(defs.DELIVERY_LAG_SECONDS)
+        self.lanes_waiting = Level(defs.LANES_WAITING)
         self.ledger_transaction_seconds = Spread(defs.LEDGER_TRANSACTION_SECONDS)
         self.handler_blocks = Count(defs.HANDLER_BLOCKS)
         self.partitions_owned = Level(defs.PARTITIONS_OWNED)
 
-    def handles(self) -> list[Count | Spread | Level]:
+    def handles(self) -> list[Handle]:
         """Every handle, for whoever publishes them."""
-        return [value for value in vars(self).values() if isinstance(value, Count | Spread | Level)]
+        return [value for value in vars(self).values() if isinstance(value, Handle)]

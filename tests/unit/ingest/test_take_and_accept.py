@@ -205,7 +205,7 @@ def test_an_event_is_counted_once_it_is_durable_and_not_before() -> None:
     assert (counted(tally), answers) == ([], [])
     assert not log.receipts[0].done()
     log.receipts[0].set_result(None)
-    assert counted(tally) == [(("loja-sp", "message_created"), 1)]
+    assert counted(tally) == [(("loja-sp", SourceKind.ACCOUNT, "message_created"), 1)]
     assert answers == [True]
 
 

@@ -14,7 +14,7 @@ fates = st.lists(st.sampled_from(["done", "refused", "lost", "lost but stored"])
 
 def written(offset: int, token: int = 1) -> Written:
     one = replace(delivery(offset), partition=0)
-    return Written({0: token}, [(offset, offset, 0)], Recorded((one,), 0))
+    return Written({0: token}, [(offset, offset, 0)], Recorded((one,)))
 
 
 @given(fates)
@@ -39,16 +39,16 @@ def test_what_another_owner_has_by_now_is_not_told() -> None:
     owed = Owed()
     owed.note(written(1))
     owed.look({0: 1}, {})
-    assert owed.told({0: 1}, Recorded((), 0)).deliveries == ()
+    assert owed.told({0: 1}, Recorded(())).deliveries == ()
     owed.note(written(1))
     owed.look({0: 2}, {0: Place(2, 1, 1)})  # the same process, which claimed it anew
-    assert owed.told({0: 2}, Recorded((), 0)).deliveries == ()
+    assert owed.told({0: 2}, Recorded(())).deliveries == ()
 
 
 def test_what_is_owed_of_other_partitions_waits() -> None:
     owed = Owed()
     owed.note(written(1))
     owed.look({3: 1}, {3: Place(1, 0, 0)})
-    assert owed.told({3: 1}, Recorded((), 0)).deliveries == ()
+    assert owed.told({3: 1}, Recorded(())).deliveries == ()
     owed.look({0: 1}, {0: Place(1, 1, 1)})
-    assert len(owed.told({0: 1}, Recorded((), 0)).deliveries) == 1
+    assert len(owed.told({0: 1}, Recorded(())).deliveries) == 1

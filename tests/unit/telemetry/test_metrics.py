@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from comporta.domain.fleet import SourceKind
 from comporta.errors import StoreUnavailableError
 from comporta.telemetry import metric_defs as defs
 from comporta.telemetry import metrics as module
-from comporta.telemetry.metrics import Metrics, prepare, snapshot
+from comporta.telemetry.metrics import Metrics, Reading, prepare, snapshot
 from comporta.telemetry.shared import Numbers, SharedFolder, add, identity, lives
 from comporta.telemetry.tally import Tally
 
+ACCEPTED = defs.EVENTS_ACCEPTED.name
 MORTAL = frozenset({defs.PARTITIONS_OWNED.name})
 
 
@@ -32,21 +34,29 @@ def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]
     }
 
 
+def render(metrics: Metrics, accept: str = "") -> bytes:
+    return asyncio.run(metrics.render(accept))[0]
+
+
 def value(text: bytes, name: str, **labels: str) -> float:
     return samples(text)[name, tuple(sorted(labels.items()))]
 
 
 def test_what_is_counted_is_what_is_scraped() -> None:
     tally = Tally()
-    tally.events_accepted.add(("loja-sp", "message_created"), 3)
+    tally.events_accepted.add(("loja-sp", SourceKind.ACCOUNT, "message_created"), 3)
     tally.requests_refused.add(("404", "unknown_token"))
     for seconds in (0.0004, 0.003, 0.003, 60.0):
         tally.ack_seconds.observe(seconds)
     tally.partitions_owned.set(8)
-    text = asyncio.run(Metrics(tally).render())
+    text = render(Metrics(tally))
     assert (
         value(
-            text, "comporta_events_accepted_total", chatwoot="loja-sp", event_type="message_created"
+            text,
+            "comporta_events_accepted_total",
+            chatwoot="loja-sp",
+            source_kind="account",
+            event_type="message_created",
         )
         == 3
     )
@@ -60,10 +70,11 @@ def test_what_is_counted_is_what_is_scraped() -> None:
 
 
 def test_every_metric_is_announced_with_its_meaning() -> None:
-    async def readings() -> Mapping[defs.MetricDef, float]:
-        return {one: 7 for one in defs.METRICS if one.kind is defs.Kind.READING}
+    async def readings() -> Mapping[defs.MetricDef, Reading]:
+        asked = [one for one in defs.METRICS if one.kind is defs.Kind.READING]
+        return {one: {("a",): 7.0} if one.labels else 7.0 for one in asked}
 
-    text = asyncio.run(Metrics(Tally(), readings=readings).render()).decode()
+    text = render(Metrics(Tally(), readings=readings)).decode()
     for one in defs.METRICS:
         assert f"# HELP {one.name} {one.help}\n" in text
     assert "comporta_log_lag_entries 7.0" in text
@@ -73,7 +84,7 @@ def test_a_store_that_fails_costs_its_readings_and_nothing_else() -> None:
     async def readings() -> Mapping[defs.MetricDef, float]:
         raise StoreUnavailableError("the disk is full")
 
-    text = asyncio.run(Metrics(Tally(), readings=readings).render())
+    text = render(Metrics(Tally(), readings=readings))
     assert b"comporta_log_lag_entries" not in text
     assert b"comporta_log_commits_total 0.0" in text
 
@@ -84,16 +95,14 @@ def test_a_store_that_hangs_does_not_hang_the_scrape(monkeypatch: pytest.MonkeyP
         return {}
 
     monkeypatch.setattr(module, "READINGS_DEADLINE_S", 0.01)
-    assert b"comporta_log_commits_total" in asyncio.run(
-        Metrics(Tally(), readings=readings).render()
-    )
+    assert b"comporta_log_commits_total" in render(Metrics(Tally(), readings=readings))
 
 
 def _worker(folder: str, times: int, counted: Semaphore, never: Semaphore) -> None:
     shared = prepare(Path(folder), os.getppid())
     shared.open()
     tally = Tally()
-    tally.events_accepted.add(("loja", "t"), times)
+    tally.events_accepted.add(("loja", "account", "t"), times)
     tally.ack_seconds.observe(0.003)
     tally.partitions_owned.set(times)
     Metrics(tally, shared).flush()
@@ -115,12 +124,12 @@ def test_counts_of_killed_workers_stay_and_their_gauges_go(tmp_path: Path) -> No
     # The parent looks through a folder of the same server, as a fifth worker would.
     mine = SharedFolder(tmp_path, identity(os.getpid()), "me-0", MORTAL)
     tally = Tally()
-    tally.events_accepted.add(("loja", "t"), 16)
+    tally.events_accepted.add(("loja", "account", "t"), 16)
 
     def scrape() -> tuple[float, float, float]:
-        text = asyncio.run(Metrics(tally, mine).render())
+        text = render(Metrics(tally, mine))
         return (
-            value(text, "comporta_events_accepted_total", chatwoot="loja", event_type="t"),
+            value(text, ACCEPTED, chatwoot="loja", source_kind="account", event_type="t"),
             value(text, "comporta_ack_seconds_count"),
             value(text, "comporta_partitions_owned"),
         )
@@ -179,7 +188,7 @@ def test_a_full_disk_costs_the_sharing_and_never_the_worker(tmp_path: Path) -> N
     async def live_and_render() -> bytes:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(metrics.run())
-            text = await metrics.render()
+            text, _media_type = await metrics.render()
             task.cancel()
         return text
 

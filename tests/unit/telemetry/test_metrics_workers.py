@@ -38,9 +38,9 @@ async def app(scope, receive, send):
         await send({"type": "lifespan.shutdown.complete"})
         return
     if scope["path"] == "/metrics":
-        body = await metrics.render()
+        body, _media_type = await metrics.render()
     else:
-        tally.events_accepted.add(("loja", "message_created"))
+        tally.events_accepted.add(("loja", "account", "message_created"))
         tally.ack_seconds.observe(0.004)
         body = str(os.getpid()).encode()
     headers = [(b"connection", b"close")]

@@ -71,7 +71,8 @@ class Owed:
             return recorded
         return Recorded(
             (*(one for part in parts for one in part.deliveries), *recorded.deliveries),
-            recorded.duplicates,
+            recorded.repeats,
             (*(one for part in parts for one in part.superseded), *recorded.superseded),
             recorded.fenced,
+            recorded.dead,
         )
