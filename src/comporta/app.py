@@ -27,6 +27,7 @@ from comporta.domain.fleet import Fleet
 from comporta.domain.growth import Growth, growth_of
 from comporta.errors import ComportaError, FleetError, StoreError, StoreUnavailableError
 from comporta.fleet.copy import FleetCopy
+from comporta.fleet.credentials import from_setting
 from comporta.fleet.parse import load
 from comporta.fleet.watch import FleetWatch
 from comporta.i18n import _
@@ -98,7 +99,9 @@ class Gateway:
             now_ms=now_ms,
             open_=Role.INGEST in self._roles,
         )
-        self.control: ASGIApp = control_app(self._health, self._metrics)
+        self.control: ASGIApp = control_app(
+            self._health, self._metrics, from_setting(settings.metrics_token.get_secret_value())
+        )
         desk = Desk(stores, settings.shown_url, settings.lease_s, now_ms)
         self.console: ASGIApp = console_app(desk) if Role.CONSOLE in self._roles else elsewhere
 

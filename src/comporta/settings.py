@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     """What this server does: ingest, dispatch, console, maintain, with commas between."""
     leave_s: Annotated[float, Field(ge=0, le=300)] = 0.0
     """Seconds for which a server that ends says so on /readyz, and answers, before it drains."""
+    metrics_token: SecretStr = SecretStr("")
+    """What /metrics asks for as Authorization: Bearer, or file:PATH; open to all if empty."""
     trusted_proxies: str = "127.0.0.1,::1"
     """Addresses and networks whose X-Forwarded-For and -Proto are believed, or none."""
     partitions: Annotated[int, Field(ge=1, le=PARTITIONS_MAX)] = 16
@@ -181,8 +183,8 @@ class Settings(BaseSettings):
             raise ConfigError(_explain(error, given)) from None
 
     def as_arguments(self) -> dict[str, Any]:
-        """All that a gateway needs, secrets included, for `Settings(**arguments)`; for JSON."""
-        return self.model_dump(mode="json", exclude={"api", "api_key"}) | {
+        """All that dispatch needs, secrets included, for `Settings(**arguments)`; for JSON."""
+        return self.model_dump(mode="json", exclude={"api", "api_key", "metrics_token"}) | {
             "key": self.key.get_secret_value()
         }
 

@@ -42,7 +42,11 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def ask(
-    path: str, inputs: HealthInputs | None = WELL, method: str = "GET", **headers: str
+    path: str,
+    inputs: HealthInputs | None = WELL,
+    method: str = "GET",
+    token: str = "",
+    **headers: str,
 ) -> Reply:
     """Ask; without inputs, the stores never answer."""
 
@@ -52,7 +56,7 @@ def ask(
         assert inputs is not None
         return inputs
 
-    app: ASGIApp = control_app(known, Metrics(Tally()))
+    app: ASGIApp = control_app(known, Metrics(Tally()), token)
     sent: list[Any] = []
     scope = {
         "type": "http",
@@ -128,6 +132,27 @@ def test_metrics_are_in_the_form_that_is_asked_for() -> None:
     families = {one.name: one for one in found}
     assert families["comporta_log_commits"].type == "counter"
     assert asked.body.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["", "Bearer", "Bearer wrong", "Bearer secrets", "Basic secret", "secret", "Bearer \xe9"],
+)
+def test_metrics_with_a_token_are_shown_to_nobody_without_it(shown: str) -> None:
+    reply = ask("/metrics", token="secret", authorization=shown, accept_language="pt-BR")
+    problem = json.loads(reply.body)
+    assert (reply.status, problem["type"]) == (401, "/problems/metrics-token")
+    assert reply.headers["www-authenticate"].startswith("Bearer")
+    assert reply.headers["content-language"] == "pt-BR"
+    assert b"comporta_" not in reply.body
+
+
+def test_metrics_with_a_token_are_shown_to_who_has_it_and_health_to_all() -> None:
+    for shown in ("Bearer secret", "bearer  secret"):
+        assert ask("/metrics", token="secret", authorization=shown).status == 200
+    assert [ask(path, token="secret").status for path in ("/health", "/livez", "/readyz")] == [
+        200
+    ] * 3
 
 
 @pytest.mark.parametrize("path", ["/health", "/livez", "/readyz", "/metrics"])

@@ -15,7 +15,7 @@ from comporta.cli.remote_fleet import RemoteFleet, RemoteKeys
 from comporta.cli.remote_http import Connection
 from comporta.cli.remote_ledger import RemoteLedger, RemoteState
 from comporta.cli.remote_trials import RemoteTrials
-from comporta.fleet.credentials import FILE, resolve
+from comporta.fleet.credentials import FILE, from_setting
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ def access(url: str, key: str, key_file: Path | None) -> Access:
     """
     if key_file is not None:
         key = f"{FILE}{key_file}"
-    return Access(url, resolve(key)[0].strip() if key.startswith(FILE) else key.strip())
+    return Access(url, from_setting(key))
 
 
 class RemoteStores:

@@ -33,6 +33,12 @@ NO_KEY = Problem(
     _("The API key is missing or not known"),
     _("Send Authorization: Bearer KEY. `comporta api-key create` makes a key."),
 )
+METRICS_TOKEN = Problem(
+    401,
+    "/problems/metrics-token",
+    _("The metrics are shown to whoever has the token"),
+    _("Send Authorization: Bearer TOKEN, with the value of the setting metrics_token."),
+)
 SCOPE = Problem(
     403,
     "/problems/scope",

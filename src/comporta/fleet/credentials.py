@@ -48,6 +48,18 @@ def resolve(value: str) -> tuple[str, str]:
     return value, ""
 
 
+def from_setting(given: str) -> str:
+    """What a setting says, itself or as `file:PATH`, without spaces around it; "" for "".
+
+    Raises:
+        ConfigError: the file cannot be read, or there are only spaces.
+    """
+    text = _from_file(given.removeprefix(FILE)) if given.startswith(FILE) else given
+    if given and not text.strip():
+        raise ConfigError(_("A token or key in the settings consists of spaces only."))
+    return text.strip()
+
+
 def without_references(values: Any, read: Callable[[str], str]) -> Any:
     """A document with the keys of a fleet file, its references replaced by what `read` gives.
 
