@@ -27,6 +27,7 @@ from comporta.cli import (
     simulate,
     sink,
     source,
+    top,
     version,
 )
 from comporta.cli.command import HELP_NAMES, Lang
@@ -68,6 +69,7 @@ def build() -> Any:
         simulate,
         sink,
         demo,
+        top,
         api_key,
         version,
     ):

@@ -81,6 +81,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "api-key create": (*_API_KEY, "key"),
     "api-key list": _API_KEY,
     "api-key revoke": ("id", "name", "revoked"),
+    "top": ("at", "gateways", "totals", "instances", "destinations"),
     "version": ("version", "python", "sqlite", "platform"),
     "instance list": ("name", "url", "sources", "id"),
     "instance show": ("name", "id", "url", "sources"),
