@@ -16,7 +16,7 @@ def numbers(handle: Count) -> dict[tuple[str, ...], float]:
 def test_nothing_counted_is_lost(calls: list[tuple[str, str, int]]) -> None:
     count = Count(defs.EVENTS_ACCEPTED)
     for chatwoot, event_type, amount in calls:
-        count.add((chatwoot, event_type), amount)
+        count.add((chatwoot, "account", event_type), amount)
     assert sum(numbers(count).values()) == sum(amount for *_labels, amount in calls)
 
 
@@ -24,14 +24,14 @@ def test_event_types_beyond_the_limit_are_counted_as_other_and_known_ones_go_on(
     count = Count(defs.EVENTS_ACCEPTED)
     limit = defs.LABELS["event_type"]
     for number in range(10_000):
-        count.add(("loja", f"type_{number}"))
-    count.add(("loja", "type_0"))
-    count.add(("outra", "type_0"))
+        count.add(("loja", "account", f"type_{number}"))
+    count.add(("loja", "account", "type_0"))
+    count.add(("outra", "account", "type_0"))
     seen = numbers(count)
     assert len(seen) == limit + 2
-    assert seen["loja", "other"] == 10_000 - limit
-    assert seen["loja", "type_0"] == 2
-    assert seen["outra", "type_0"] == 1
+    assert seen["loja", "account", "other"] == 10_000 - limit
+    assert seen["loja", "account", "type_0"] == 2
+    assert seen["outra", "account", "type_0"] == 1
 
 
 def test_wrong_labels_are_a_programming_error() -> None:
@@ -61,7 +61,7 @@ def test_one_thread_may_count_while_another_reads() -> None:
 
     def work() -> None:
         for number in range(rounds):
-            count.add((str(number % 500), "t"))
+            count.add((str(number % 500), "account", "t"))
 
     worker = threading.Thread(target=work)
     worker.start()
