@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from tests.bench import delivery, e2e, engines, held, ingest, ledger, several, soak
+from tests.bench import delivery, e2e, engines, held, ingest, ledger, several, soak, telemetry
 from tests.bench.aim import Aim
 from tests.bench.delivery_figures import DeliveryResults
 from tests.bench.figures import EndToEndRow, Results, aims, growth
@@ -52,13 +52,19 @@ def main() -> None:
         if options.soak:
             _soak(options.soak, Path(name), errors)
             return
-        if options.engine:
-            _engines(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
-            return
-        if options.servers:
-            _servers(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
-            return
-        results = _measure(options, Path(name), lambda text: errors.print(f"  {text}", style="dim"))
+
+        def say(text: str) -> None:
+            errors.print(f"  {text}", style="dim")
+
+        for wanted, instead in (
+            (options.engine, _engines),
+            (options.servers, _servers),
+            (options.telemetry, _telemetry),
+        ):
+            if wanted:
+                instead(options, Path(name), say)
+                return
+        results = _measure(options, Path(name), say)
     if options.json:
         found = {"results": results, "aims": aims(results)}
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
@@ -89,6 +95,9 @@ def _options() -> argparse.Namespace:
         type=_counts,
         metavar="N,M",
         help="compare numbers of servers behind nginx instead, as in 1,2; about a minute",
+    )
+    parser.add_argument(
+        "--telemetry", action="store_true", help="measure what telemetry costs a webhook instead"
     )
     parser.add_argument(
         "--soak", type=int, metavar="EVENTS", help="watch the memory over so many events instead"
@@ -128,6 +137,21 @@ def _servers(options: argparse.Namespace, folder: Path, say: ingest.Say) -> None
     for made in (several_table(rows), _aims_table(found)):
         console.print(made)
     console.print(SEVERAL_NOTE, style="dim")
+
+
+def _telemetry(options: argparse.Namespace, folder: Path, say: ingest.Say) -> None:
+    rounds, seconds = (1, 1.0) if options.quick else (7, 3.0)
+    rows = telemetry.measure(rounds, seconds, folder, say)
+    found = telemetry.aims(rows)
+    if options.json:
+        data = msgspec.json.encode({"telemetry": rows, "aims": found})
+        sys.stdout.write(msgspec.json.format(data, indent=2).decode() + "\n")
+        return
+    console, made = Console(), table("Intake, CPU µs a request", "connections", "with", "without")
+    for row in rows:
+        made.add_row(row.connections, f"{row.with_us:.1f}", f"{row.without_us:.1f}")
+    for one in (made, _aims_table(found)):
+        console.print(one)
 
 
 def _soak(events: int, folder: Path, console: Console) -> None:

@@ -177,6 +177,7 @@ def comporta(  # noqa: PLR0913  (what benches vary)
     data: Path | None = None,
     ready: bool = True,
     env: Mapping[str, str] | None = None,
+    app: str = "comporta.asgi:app",
 ) -> Iterator[Server]:
     """The gateway on the embedded engine; with an empty data folder, if none is given.
 
@@ -186,7 +187,7 @@ def comporta(  # noqa: PLR0913  (what benches vary)
     settings = {"COMPORTA_DATA": str(data), "COMPORTA_FLEET": str(data / "fleet.toml")}
     settings |= env or {}
     more = ("--workers", str(workers)) if workers > 1 else ()
-    with uvicorn(name, "comporta.asgi:app", folder, *more, **settings) as server:
+    with uvicorn(name, app, folder, *more, **settings) as server:
         if ready:
             _wait_for_dispatch(server, workers)
         yield server
