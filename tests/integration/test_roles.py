@@ -10,6 +10,9 @@ from tests.integration.conftest import FLEET, TOKEN
 from tests.integration.receiver import Receiver
 from tests.support.gateway import ServedGateway, wait_for
 
+from comporta.telemetry import metric_defs as defs
+from comporta.telemetry.scraped import Found, merged, parse
+
 BODY = b'{"event":"message_created","conversation":{"id":%d}}'
 TAKE_OVER_S = 10.0
 
@@ -75,6 +78,33 @@ def test_all_of_them_are_known_by_their_names_and_say_that_all_is_well(split: Sp
         assert one.get("/health").json["status"] == "ok"
     shares = split.intake.get("/health").json["workers"]
     assert {one["server"]: one["partitions"] for one in shares}["delivery"] == 16
+
+
+def test_the_metrics_of_all_servers_make_one_page_in_which_nothing_counts_twice(
+    split: Split,
+) -> None:
+    for number in range(10, 20):
+        assert split.intake.post(f"/webhook/{TOKEN}", BODY % number).status == 200
+
+    def pages() -> list[Found]:
+        servers = (split.intake, split.delivery, split.upkeep)
+        return [parse(one.get("/metrics").body.decode()) for one in servers]
+
+    def settled() -> bool:
+        found = merged(pages())
+        accepted = sum(sum(values) for values in found[defs.EVENTS_ACCEPTED.name].values())
+        delivered = found[defs.DELIVERIES.name].get(("crm", "delivered"))
+        recorded = found[defs.EVENTS_RECORDED.name].get(())
+        return accepted >= 10 and delivered == recorded == [accepted]
+
+    wait_for("what one has taken in another has delivered", settled)
+    shared = (defs.WORKERS, defs.DELIVERIES_PENDING, defs.DELIVERIES_DEAD, defs.BREAKER_STATE)
+    found = pages()
+    for definition in shared:
+        shown = [page[definition.name] for page in found]
+        assert shown[0] == shown[1] == shown[2] == merged(found)[definition.name], definition.name
+    assert merged(found)[defs.WORKERS.name] == {(): [1.0]}
+    assert merged(found)[defs.PARTITIONS_OWNED.name] == {(): [16.0]}
 
 
 def test_what_one_process_does_for_all_is_taken_over_when_it_dies(tmp_path: Path) -> None:

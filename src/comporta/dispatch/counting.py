@@ -62,7 +62,8 @@ class Counting:
         result, state, tally = outcome.result, outcome.verdict.state, self._tally
         tally.deliveries.add((name, state.value))
         tally.attempt_seconds.observe(result.duration_ms / 1000, (name, state.value))
-        if outcome.delivery.attempts:
+        # In an outage an attempt is not spent, but it was one.
+        if outcome.delivery.attempts or outcome.delivery.tried_at_ms:
             tally.retries.add((name,))
         if state is DeliveryState.DEAD:
             tally.dead_letters.add((name,))

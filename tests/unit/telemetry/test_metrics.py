@@ -161,6 +161,45 @@ def test_a_crash_between_merging_and_removing_counts_nothing_twice(tmp_path: Pat
     assert folder.others() == {"n": [((), [5.0])]}
 
 
+def test_gauges_become_one_by_their_highest_or_latest_value_and_outlive_their_worker(
+    tmp_path: Path,
+) -> None:
+    mine = SharedFolder(tmp_path, "server", "me-0", MORTAL)
+    mine.open()
+    for worker, last_s, offset_s in (("999999999-1", 50.0, 9.0), (identity(1), 70.0, -3.0)):
+        tally = Tally()
+        tally.last_event.set(last_s, ("loja",))
+        tally.clock_offset.set(offset_s, last_s, ("loja",))
+        tally.partitions_owned.set(5)
+        Metrics(tally, SharedFolder(tmp_path, "server", worker, MORTAL)).flush()
+    tally = Tally()
+    tally.last_event.set(60.0, ("loja",))
+    tally.clock_offset.set(4.0, 60.0, ("loja",))
+    for _ in range(2):
+        text = render(Metrics(tally, mine))
+        assert value(text, defs.LAST_EVENT.name, chatwoot="loja") == 70
+        assert value(text, defs.CLOCK_OFFSET.name, chatwoot="loja") == -3
+        assert value(text, defs.PARTITIONS_OWNED.name) == 5, "of the one that lives"
+
+
+def test_a_reading_shows_no_more_values_than_its_label_may_have() -> None:
+    most = defs.LABELS["destination"]
+
+    async def readings() -> Mapping[defs.MetricDef, Reading]:
+        return {defs.BREAKER_STATE: {(f"dst-{n:05}",): float(n) for n in range(most + 7)}}
+
+    found = samples(render(Metrics(Tally(), readings=readings)))
+    shown = {labels: at for (name, labels), at in found.items() if name == defs.BREAKER_STATE.name}
+    assert len(shown) == most + 1
+    assert shown[("destination", defs.OTHER),] == most + 6
+
+
+def test_gauges_that_are_looked_up_are_as_they_are_at_the_scrape() -> None:
+    tally = Tally()
+    metrics = Metrics(tally, look=lambda: tally.queue_depth.set(7, ("outcomes",)))
+    assert value(render(metrics), defs.QUEUE_DEPTH.name, queue="outcomes") == 7
+
+
 def test_folders_of_servers_that_are_gone_are_removed(tmp_path: Path) -> None:
     (tmp_path / "999999999-1").mkdir()
     (tmp_path / f"{os.getpid()}-1").mkdir()  # our pid, but another start: it was reused
