@@ -64,4 +64,5 @@ def test_json_has_the_documented_keys(comporta: Any, stores: Any, tmp_path: Any,
 def test_every_documented_command_is_compared() -> None:
     unmade = {"source token remove", "source secret remove", "destination remove", "move"}
     unmade |= {"top"}  # asks a running gateway: tests/integration/test_top.py
+    unmade |= {"deploy"}  # writes files: tests/unit/cli/test_cli_deploy.py
     assert set(KEYS) - set(COMMANDS) == unmade
