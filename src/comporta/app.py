@@ -45,6 +45,7 @@ from comporta.settings import Settings, environment, networks
 from comporta.state.port import WorkerRow
 from comporta.stores import Stores, Use, open_stores
 from comporta.telemetry import metric_defs as defs
+from comporta.telemetry.access import AccessLog
 from comporta.telemetry.health import HealthInputs
 from comporta.telemetry.metric_defs import MetricDef
 from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, Reading, prepare
@@ -90,12 +91,14 @@ class Gateway:
         self._ring = RejectedRing(stores.state, settings.rejected_max)
         limits = Limits(settings.body_bytes_max, settings.signature_tolerance_s)
         admission = Admission(settings.pending_bytes_max, lambda: stores.log.pending_bytes)
-        self.ingest = Ingest(stores.log, lambda: self._directory, admission, limits, tally)
+        access = AccessLog(settings.access_log_sample)
+        self.ingest = Ingest(stores.log, lambda: self._directory, admission, limits, tally, access)
         self.webhooks: ASGIApp = WebhookEndpoint(
             ingest=self.ingest,
             ring=self._ring,
             tally=tally,
             admission=admission,
+            access=access,
             now_ms=now_ms,
             open_=Role.INGEST in self._roles,
         )

@@ -20,7 +20,7 @@ except ConfigError as error:
     raise SystemExit(3) from None
 
 i18n.use(settings.language)
-logs.configure(settings.log_level)
+logs.configure(settings.log_level, server=settings.server_name)
 app = create_app(settings)
 serving.install(app.short_way, settings.head_timeout_s, settings.body_timeout_s)
 process.tune()

@@ -215,7 +215,7 @@ def main() -> None:
     orders = msgspec.json.decode(_first_line(), type=Orders)
     settings = Settings(**orders.settings)
     i18n.use(settings.language)
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, server=settings.server_name)
     signs = _apart()
     # Intake goes first: what is in the log can wait, a Chatwoot cannot.
     os.nice(NICENESS)

@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     """The language for people, en or pt_BR; the terminal's if empty."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged: debug, info, warning or error."""
+    access_log_sample: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """One in so many accepted webhooks gets a log line; 0: only refused ones do."""
     log: Annotated[str, Field(repr=False)] = ""
     """The URL of the log's engine; sqlite:DATA/log.db if empty."""
     ledger: Annotated[str, Field(repr=False)] = ""

@@ -115,7 +115,7 @@ def _run(desk: Desk, workers: int, ports: Sequence[socket.socket], *, ours: bool
     from comporta.telemetry import logs  # noqa: PLC0415
 
     settings = desk.settings
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, server=settings.server_name)
     try:
         supervising.serve(settings, workers, ports, ours=ours)
     except SystemExit as end:

@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from comporta.dispatch.lanes import Lanes
+from comporta.dispatch.lines import AttemptLines, context_of
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.routing import Outbound
 from comporta.dispatch.valve import Valve
@@ -64,6 +66,7 @@ class Desk:
         self.part_of, self.concurrency = part_of, concurrency
         self.draw, self.now_ms = draw, now_ms
         self.instance_name, self.gone, self.observe = instance_name, gone, observe
+        self.lines = AttemptLines()
 
 
 class Slots:
@@ -200,25 +203,34 @@ class Outlet:
             self._timer = loop.call_later(max(0, due_at_ms - now_ms) / 1000, self.pump)
 
     async def _attempt(self, delivery: Delivery, share: Share, *, probe: bool) -> None:
+        name = self._desk.instance_name(delivery.instance_id)
+        # Not around `pump`: what it starts is about other deliveries.
+        with bound_contextvars(**context_of(delivery, name)):
+            self._conclude(await self._try(delivery, share, name, probe=probe))
+        self.pump()
+
+    async def _try(
+        self, delivery: Delivery, share: Share, chatwoot: str, *, probe: bool
+    ) -> Outcome:
         try:
             outbound = self.outbound
             if outbound is None:
                 result = AttemptResult(self._desk.now_ms(), 0.0, error=REMOVED)
                 verdict = Verdict(DeliveryState.DEAD, reason=REMOVED)
             else:
-                name = self._desk.instance_name(delivery.instance_id)
-                result = await outbound.send(delivery, name)
+                result = await outbound.send(delivery, chatwoot)
                 self.valve.saw(delivery, result, probe=probe)
                 climate = Climate(not self.valve.closed, self.valve.streak.passed_at_ms)
                 draw = 0.0 if result.succeeded else self._desk.draw()
                 verdict = judge(delivery, result, outbound.patience, climate, draw)
         finally:
             self._slots.leave(delivery.instance_id, share)
-        self._conclude(Outcome(delivery, result, verdict))
-        self.pump()
+        return Outcome(delivery, result, verdict)
 
     def _conclude(self, outcome: Outcome) -> None:
         delivery, verdict = outcome.delivery, outcome.verdict
+        name = self.outbound.destination.name if self.outbound else self._id
+        self._desk.lines.ended(outcome, name)
         if verdict.gone:
             self._desk.tasks.create_task(self._desk.gone(delivery.destination_id))
         if delivery.event_class is EventClass.EPHEMERAL:

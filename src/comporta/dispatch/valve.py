@@ -147,9 +147,9 @@ class Valve:
         self.changes += 1
         was, self.breaker = self.breaker.state, breaker
         if breaker.state is not was:
-            fields = {"state": breaker.state.value, "reason": breaker.reason}
+            # Not the reason, which may be a handler's words: see `comporta.dispatch.lines`.
             say = _log.warning if breaker.state is BreakerState.OPEN else _log.info
-            say("breaker.changed", destination_id=self._id, **fields)
+            say("breaker.changed", destination_id=self._id, state=breaker.state.value)
         if breaker.state is not BreakerState.HALF_OPEN:
             self._probes = 0
         if self.closed and was is not BreakerState.CLOSED:

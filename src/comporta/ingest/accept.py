@@ -14,6 +14,7 @@ from comporta.chatwoot.signature import SignatureFault, verify
 from comporta.domain.event import Record
 from comporta.domain.fleet import SourceKind
 from comporta.domain.partitioning import partition_of
+from comporta.domain.tracing import trace_id_of
 from comporta.errors import StoreError
 from comporta.ingest import problems
 from comporta.ingest.admission import Admission
@@ -21,6 +22,7 @@ from comporta.ingest.directory import Caller, Directory
 from comporta.ingest.problems import Problem
 from comporta.ingest.request import TOKEN_CHARS_MAX, Request
 from comporta.log.port import Log
+from comporta.telemetry.access import AccessLog
 from comporta.telemetry.tally import Tally
 
 _NOBODY = (b"nobody's secret, for the time it takes",)
@@ -36,7 +38,8 @@ class RefusedError(Exception):
     def __init__(self, problem: Problem, reason: str = "") -> None:
         super().__init__(problem.title)
         self.problem, self.reason = problem, reason
-        self.source_id = ""
+        self.caller: Caller | None = None
+        """Who it is, if that could be told."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -55,18 +58,20 @@ class Ingest:
         admission: how much may wait.
         limits: its bounds.
         tally: what is counted.
+        access: the access lines.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  (the composition root gives it all it needs)
         self,
         log: Log,
         directory: Callable[[], Directory],
         admission: Admission,
         limits: Limits,
         tally: Tally,
+        access: AccessLog,
     ) -> None:
         self._log, self._directory, self._admission = log, directory, admission
-        self._limits, self._tally = limits, tally
+        self._limits, self._tally, self._access = limits, tally, access
 
     async def accept(
         self, method: str, path: str, query: bytes, headers: RawHeaders, read: ReadBody
@@ -100,9 +105,10 @@ class Ingest:
             record = self._record(request, caller, body, now_s)
             await self._store(record, caller)
         except RefusedError as refusal:
-            refusal.source_id = caller.source_id if caller else ""
+            refusal.caller = caller
             raise
         self._count(caller, record, started)
+        self._line(caller, record, started)
 
     def take(
         self, path: str, query: bytes, headers: RawHeaders, body: bytes, answer: Answer
@@ -141,6 +147,17 @@ class Ingest:
         tally.body_bytes.observe(size)
         tally.last_event.set(record.accepted_at_ms / 1000, name)
         tally.ack_seconds.observe(time.perf_counter() - started)
+
+    def _line(self, caller: Caller, record: Record, started: float) -> None:
+        if self._access.due():
+            self._access.accepted(
+                started,
+                chatwoot=caller.instance_name,
+                source_kind=caller.kind.value,
+                event_type=record.event_type,
+                body_bytes=len(record.body),
+                trace_id=trace_id_of(record.headers),
+            )
 
     def _check(
         self, request: Request, token: str, caller: Caller | None, body: bytes, now_s: float
@@ -222,6 +239,7 @@ class _Receipt:
         """It is durable."""
         self._ingest._count(self._caller, self._record, self._started)  # noqa: SLF001  (its own)
         self._answer(True)
+        self._ingest._line(self._caller, self._record, self._started)  # noqa: SLF001
 
     def set_exception(self, _error: BaseException) -> None:
         """It is not stored."""

@@ -5,18 +5,21 @@ problem document. A refused request is kept in the rejected ring. How long a req
 arrive is the server's business: see `comporta.serving`.
 """
 
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from comporta.domain.tracing import trace_id_of
 from comporta.i18n import choose
 from comporta.ingest import problems
 from comporta.ingest.accept import Ingest, RefusedError
 from comporta.ingest.admission import Admission
 from comporta.ingest.rejected import RejectedRing, masked, masked_path
 from comporta.state.port import Rejected
+from comporta.telemetry.access import AccessLog
 from comporta.telemetry.tally import Tally
 
 RETRY_AFTER_S = 3
@@ -47,6 +50,7 @@ class WebhookEndpoint:
         ring: keeps what was refused.
         tally: counts it.
         admission: gives room to large bodies.
+        access: the access lines.
         now_ms: the clock, Unix milliseconds.
         open_: whether this server takes webhooks in at all.
     """
@@ -58,14 +62,16 @@ class WebhookEndpoint:
         ring: RejectedRing,
         tally: Tally,
         admission: Admission,
+        access: AccessLog,
         now_ms: Callable[[], int],
         open_: bool = True,
     ) -> None:
         self._ingest, self._ring, self._tally, self._now_ms = ingest, ring, tally, now_ms
-        self._admission, self._open = admission, open_
+        self._admission, self._access, self._open = admission, access, open_
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        started = time.perf_counter()
 
         async def read(limit: int, wanted: bool) -> bytes:
             message = await receive()
@@ -86,30 +92,43 @@ class WebhookEndpoint:
                 scope["method"], scope["path"], scope["query_string"], scope["headers"], read
             )
         except RefusedError as refusal:
-            self._keep(scope, refusal)
+            row = self._keep(scope, refusal)
             if refusal.problem is not problems.INCOMPLETE:
                 await _refuse(receive, send, scope, refusal)
+            self._line(refusal, row, started)
             return
         await send(_START)
         await send(_BODY)
 
-    def _keep(self, scope: Scope, refusal: RefusedError) -> None:
+    def _keep(self, scope: Scope, refusal: RefusedError) -> Rejected:
         problem, reason = refusal.problem, refusal.reason
         self._tally.requests_refused.add((str(problem.status), problem.name))
         client = scope.get("client")
         headers = masked(scope["headers"])
-        self._ring.add(
-            Rejected(
-                at_ms=self._now_ms(),
-                status=problem.status,
-                reason=f"{problem.title}: {reason}" if reason else problem.title,
-                method=scope["method"][:16],
-                path=masked_path(scope["path"])[:256],
-                peer=client[0] if client else "",
-                source_id=refusal.source_id,
-                headers=headers,
-                body_bytes=min(int(dict(headers).get("content-length", "0") or 0), _INT64_MAX),
-            )
+        row = Rejected(
+            at_ms=self._now_ms(),
+            status=problem.status,
+            reason=f"{problem.title}: {reason}" if reason else problem.title,
+            method=scope["method"][:16],
+            path=masked_path(scope["path"])[:256],
+            peer=client[0] if client else "",
+            source_id=refusal.caller.source_id if refusal.caller else "",
+            headers=headers,
+            body_bytes=min(int(dict(headers).get("content-length", "0") or 0), _INT64_MAX),
+        )
+        self._ring.add(row)
+        return row
+
+    def _line(self, refusal: RefusedError, row: Rejected, started: float) -> None:
+        caller = refusal.caller
+        self._access.refused(
+            row.status,
+            started,
+            reason=refusal.problem.name,
+            chatwoot=caller.instance_name if caller else "",
+            source_kind=caller.kind.value if caller else "",
+            body_bytes=row.body_bytes,
+            trace_id=trace_id_of(row.headers),
         )
 
 

@@ -18,12 +18,13 @@ from comporta.telemetry import redact
 _OWN_RECORD = ("_record", "_from_structlog")
 
 
-def configure(level: str = "info", json: bool | None = None) -> None:
+def configure(level: str = "info", json: bool | None = None, server: str = "") -> None:
     """Send all log lines of this process to standard error.
 
     Args:
         level: debug, info, warning or error; lines below it are not made.
         json: one JSON object a line; None: if standard error is not a terminal.
+        server: the name of this server, for every line; "": none.
 
     Raises:
         ValueError: there is no such level.
@@ -32,7 +33,7 @@ def configure(level: str = "info", json: bool | None = None) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_facts(), processors=_last_steps(as_json)
+            foreign_pre_chain=_facts(), processors=_last_steps(as_json, server)
         )
     )
     root = logging.getLogger()
@@ -60,7 +61,7 @@ def _facts() -> list[Processor]:
     ]
 
 
-def _last_steps(as_json: bool) -> list[Processor]:
+def _last_steps(as_json: bool, server: str) -> list[Processor]:
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
         if as_json
@@ -73,8 +74,19 @@ def _last_steps(as_json: bool) -> list[Processor]:
         _redacted,
         # After redaction, so that an instant can never be taken for a phone number.
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        *([_from(server)] if server else []),
         renderer,
     ]
+
+
+def _from(server: str) -> Processor:
+    def add(
+        _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["server"] = server
+        return event
+
+    return add
 
 
 def _without_plumbing(

@@ -36,6 +36,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}(?:@|%40)[\w-][\w.-]{0,254}"), MASK),
 )
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _NUMBER = re.compile(
     r"(?P<keep>\b(?:evt|dlv|att)_[0-9a-z]{13}\b"
     r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
@@ -76,6 +77,8 @@ def _container(given: Any, depth: int) -> Any:
 
 
 def _field(key: str, item: Any, depth: int = 0) -> Any:
+    if key == "trace_id" and isinstance(item, str) and _TRACE_ID.fullmatch(item):
+        return item
     shown = item is None or isinstance(item, bool)
     return MASK if SECRET_KEY.search(key) and not shown else value(item, depth)
 

@@ -23,6 +23,7 @@ from comporta.ingest.accept import Ingest, Limits, RefusedError
 from comporta.ingest.admission import Admission
 from comporta.ingest.directory import Directory
 from comporta.log.port import Log, Receipt
+from comporta.telemetry.access import AccessLog
 from comporta.telemetry.tally import Tally
 from comporta.vault import digest_token
 
@@ -68,9 +69,8 @@ DIRECTORY = Directory(fleet(), lambda secret: secret.sealed)
 
 def ingest(log: PaperLog, tally: Tally | None = None) -> Ingest:
     admission = Admission(ROOM, lambda: log.pending_bytes)
-    return Ingest(
-        cast("Log", log), lambda: DIRECTORY, admission, Limits(BODY_MAX, 300), tally or Tally()
-    )
+    limits, access = Limits(BODY_MAX, 300), AccessLog(0)
+    return Ingest(cast("Log", log), lambda: DIRECTORY, admission, limits, tally or Tally(), access)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -233,7 +233,8 @@ def test_a_store_that_fails_is_answered_by_what_chatwoot_sends_again(
     )
     assert refusal is not None
     assert (refusal.problem.status, refusal.reason) == (status, "the disk is full")
-    assert refusal.source_id == f"src_{name}"
+    assert refusal.caller is not None
+    assert refusal.caller.source_id == f"src_{name}"
 
 
 def test_a_bot_is_refused_at_once_above_the_mark_and_others_wait_for_room() -> None:
