@@ -29,6 +29,7 @@ from comporta.cli import (
     source,
     top,
     version,
+    why,
 )
 from comporta.cli.command import HELP_NAMES, Lang
 from comporta.cli.exits import epilogue
@@ -62,6 +63,7 @@ def build() -> Any:
         audit,
         rejected,
         doctor,
+        why,
         bench,
         move,
         plan,

@@ -176,6 +176,17 @@ class Desk:
         async with (self._opener or _open_stores)(self.settings) as stores:
             yield stores
 
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway answers that is asked, or the one of this machine."""
+        where = self._access()
+        return where.url.rstrip("/") if where else f"http://127.0.0.1:{self.settings.port}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the stores of this machine are asked."""
+        return self._access() is None
+
     def _access(self) -> "Access | None":
         url = self._api if self._api is not None else self.settings.api
         if not url:

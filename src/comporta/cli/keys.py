@@ -77,6 +77,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "body_bytes",
         "headers",
     ),
+    "why": ("instance", "verdict", "findings", "numbers"),
     "doctor": ("check", "level", "found", "todo"),
     "api-key create": (*_API_KEY, "key"),
     "api-key list": _API_KEY,

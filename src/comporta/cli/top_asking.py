@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 import aiohttp
 
+from comporta.cli.desk import Desk
+from comporta.cli.remote import Access
 from comporta.cli.top_picture import View
 from comporta.errors import ConfigError, RemoteError
+from comporta.fleet.credentials import from_setting
 from comporta.i18n import _
 from comporta.telemetry.scraped import Found, parse
 from comporta.urls import url_problem
@@ -86,6 +89,14 @@ async def ask_all(gateways: Sequence[Watched]) -> None:
     async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as tasks:
         for one in gateways:
             tasks.create_task(one.ask(session))
+
+
+def token_for(desk: Desk, urls: Sequence[str]) -> str:
+    """The token of the settings, with a warning if somebody on the way could read it."""
+    token = from_setting(desk.settings.metrics_token.get_secret_value())
+    if token and not all(Access(one, token).is_private for one in urls):
+        desk.screen.note(_("Warning: the token travels unencrypted; use https://"))
+    return token
 
 
 def _no_gateway(url: str, status: int) -> str:

@@ -15,13 +15,11 @@ import typer
 
 from comporta.cli import top_words as words
 from comporta.cli.desk import Desk
-from comporta.cli.remote import Access
 from comporta.cli.screen import Column, Instant
-from comporta.cli.top_asking import Watched, ask_all
+from comporta.cli.top_asking import Watched, ask_all, token_for
 from comporta.cli.top_picture import Picture, picture
 from comporta.cli.top_screen import LiveScreen
 from comporta.errors import RemoteError
-from comporta.fleet.credentials import from_setting
 from comporta.i18n import _
 
 PERIOD_S = 2.0
@@ -39,7 +37,7 @@ async def watch(desk: Desk, given: Sequence[str], *, once: bool) -> None:
     if len(urls) > URLS_MAX:
         said = _("At most {count} gateways can be watched at a time.")
         raise typer.BadParameter(said.format(count=URLS_MAX), param_hint="--url")
-    token = _token(desk, urls)
+    token = token_for(desk, urls)
     gateways = [Watched(one, token) for one in urls]
     await ask_all(gateways)
     if all(one.error for one in gateways):
@@ -50,14 +48,6 @@ async def watch(desk: Desk, given: Sequence[str], *, once: bool) -> None:
         await _lines(desk, gateways)
     else:
         await _live(gateways)
-
-
-def _token(desk: Desk, urls: Sequence[str]) -> str:
-    """The token of the settings, with a warning if somebody on the way could read it."""
-    token = from_setting(desk.settings.metrics_token.get_secret_value())
-    if token and not all(Access(one, token).is_private for one in urls):
-        desk.screen.note(_("Warning: the token travels unencrypted; use https://"))
-    return token
 
 
 async def _once(desk: Desk, gateways: Sequence[Watched]) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "discard": ["discard", "--all"],
     "audit": ["audit"],
     "rejected": ["rejected"],
+    "why": ["why", "loja-sp"],
     "doctor": ["doctor"],
     "api-key create": ["api-key", "create", "ci"],
     "api-key list": ["api-key", "list"],
