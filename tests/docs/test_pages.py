@@ -35,6 +35,7 @@ USER_PAGES = {
     "handlers",
     "rabbitmq",
     "scaling-guide",
+    "runbooks",
 }
 ADRS = sorted((DOCS / "adr").glob("*.md"))
 pair = pytest.mark.parametrize(("english", "portuguese"), PAIRS, ids=name_of)
