@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.docs.pages import DOCS, anchors
 from tests.support.servers.program import required
+from tests.support.servers.prometheus import quickened
 from tests.unit.deploy.prometheus_files import ALERTS, DASHBOARD, FOLDER, PANELS, VARIABLES
 
 LANGUAGES = {"": "runbooks.md", "_pt_br": "runbooks.pt-BR.md"}
@@ -37,6 +38,14 @@ def test_alerts_fire_and_are_over_as_their_tests_say(path: Path) -> None:
 def test_alertmanager_takes_the_example() -> None:
     amtool = required("amtool", "prometheus-alertmanager")
     judged(amtool, "check-config", str(FOLDER / "alertmanager.example.yml"))
+
+
+@pytest.mark.parametrize("file", ["comporta.recording.yml", "comporta.alerts.yml"])
+def test_the_quicker_time_of_other_tests_leaves_no_length_as_it_is(file: str) -> None:
+    text = (FOLDER / file).read_text()
+    length = re.compile(r"\b\d+[mhdw]\b")
+    assert length.findall(text)
+    assert not length.findall(quickened(text))
 
 
 def test_every_alert_is_tested_to_fire_and_not_to() -> None:
