@@ -15,6 +15,7 @@ from tests.integration.conftest import API_TOKEN, BOT_TOKEN, OTHER_TOKEN, TOKEN
 from tests.integration.receiver import Receiver
 from tests.support.gateway import Gateway, wait_for
 
+from comporta.ingest import problems
 from comporta.ledger.port import EventFilter
 
 LIMIT = 20 * 1024 * 1024
@@ -286,3 +287,12 @@ def test_health_speaks_to_people_in_their_language(gateway: Gateway) -> None:
     assert english.body.startswith(b"Comporta: All is well.")
     assert portuguese.body.decode().splitlines()[0] != english.body.decode().splitlines()[0]
     assert json.loads(gateway.get("/health").body)["status"] == "ok"
+
+
+def test_refusals_that_lose_events_are_counted_from_the_start_so_that_the_first_is_a_rise(
+    gateway: Gateway,
+) -> None:
+    shown = gateway.metrics()
+    for one in problems.LOSSES:
+        labels = f'{{reason="{one.name}",status="{one.status}"}}'
+        assert f"comporta_requests_refused_total{labels}" in shown

@@ -41,7 +41,7 @@ def counters(gateway: Gateway) -> dict[str, float]:
     """What was counted, whichever worker answers."""
     names = ("events_accepted", "events_recorded", "requests_refused", "deliveries", "ack_seconds")
     wanted = tuple(f"comporta_{name}_{end}" for name in names for end in ("total", "count"))
-    return {k: v for k, v in gateway.metrics().items() if k.startswith(wanted)}
+    return {k: v for k, v in gateway.metrics().items() if v and k.startswith(wanted)}
 
 
 def scraped(gateway: Gateway, expected: Mapping[str, float]) -> bool:

@@ -68,6 +68,8 @@ class WebhookEndpoint:
     ) -> None:
         self._ingest, self._ring, self._tally, self._now_ms = ingest, ring, tally, now_ms
         self._admission, self._access, self._open = admission, access, open_
+        for one in problems.LOSSES:  # alerts watch for a rise, so there has to be something to rise
+            tally.requests_refused.add((str(one.status), one.name), 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

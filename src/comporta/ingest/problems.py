@@ -102,6 +102,9 @@ CANNOT_STORE = Problem(
     _("The disk or the store of the gateway needs care; see /health and `comporta doctor`."),
 )
 
+LOSSES = (TOO_LARGE, BUSY, CANNOT_STORE)
+"""Events that an account's Chatwoot will not send again, though they were meant for us."""
+
 
 def render(problem: Problem, language: str, reason: str = "") -> bytes:
     """The body of the answer, in `language`. `reason`: what is special about this case."""

@@ -5,6 +5,7 @@ import re
 import pytest
 from tests.unit.deploy.prometheus_files import ALERTS, PANELS, RECORDS, VARIABLES
 
+from comporta.ingest import problems
 from comporta.telemetry.metric_defs import METRICS, Kind
 
 DEFINITIONS = {definition.name: definition for definition in METRICS}
@@ -73,6 +74,13 @@ def test_only_what_counts_is_asked_for_its_rate_and_a_recorded_name_is_recorded(
         assert DEFINITIONS[base(series)].kind in {Kind.COUNTER, Kind.HISTOGRAM}, series
     assert set(_RECORD.findall(expression)) <= set(RECORDS)
     assert _SERIES.search(expression) or _RECORD.search(expression) or FOREIGN.search(expression)
+
+
+def test_what_counts_as_lost_are_the_refusals_that_lose_events() -> None:
+    """Their series are there from the start, since the first of them has to be seen as a rise."""
+    (lost,) = {found[1] for found in re.finditer(r'status=~"([^"]+)"', "".join(RECORDS.values()))}
+    known = [one for one in vars(problems).values() if isinstance(one, problems.Problem)]
+    assert {one for one in known if re.fullmatch(lost, str(one.status))} == set(problems.LOSSES)
 
 
 @everywhere
