@@ -12,9 +12,11 @@ from tests.support.servers.postgresql import Postgresql
 from comporta.errors import LimitError
 from comporta.ledger.admin import AdminLedger
 from comporta.ledger.postgres.days import DAY_MS
+from comporta.ledger.watching import Watching
 from comporta.testing.conformance.admin import NOW_MS, AdminSuite, key
 from comporta.testing.conformance.ledger_keeping import LedgerKeepingSuite
 from comporta.testing.conformance.ledger_people import LedgerPeopleSuite
+from comporta.testing.conformance.watching import WatchingSuite
 
 
 @pytest.fixture
@@ -93,6 +95,35 @@ class TestPostgresAdminBehindPgbouncer(AdminStage):
 
     # Ten thousand transactions: once is enough.
     test_no_more_answers_are_kept_than_the_bound = None  # type: ignore[assignment]
+
+    @pytest.fixture(autouse=True)
+    def on(self, bouncer: Callable[[str], str]) -> None:
+        self.url = bouncer
+
+
+class WatchingStage(WatchingSuite):
+    """The suite, on ledgers of a server."""
+
+    url: Callable[[str], str]
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[Watching]:
+        stage = PostgresStage()
+        stage.url = self.url
+        async with stage.opened(folder) as ledger:
+            yield ledger.watching
+
+
+class TestPostgresWatching(WatchingStage):
+    """On a server."""
+
+    @pytest.fixture(autouse=True)
+    def on(self, postgresql: Postgresql) -> None:
+        self.url = postgresql.url
+
+
+class TestPostgresWatchingBehindPgbouncer(WatchingStage):
+    """Through a PgBouncer in transaction mode."""
 
     @pytest.fixture(autouse=True)
     def on(self, bouncer: Callable[[str], str]) -> None:

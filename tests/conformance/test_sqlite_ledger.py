@@ -9,12 +9,14 @@ import pytest
 from comporta.ledger.admin import AdminLedger
 from comporta.ledger.port import Ledger
 from comporta.ledger.sqlite.ledger import SqliteLedger
+from comporta.ledger.watching import Watching
 from comporta.testing.conformance.admin import AdminSuite
 from comporta.testing.conformance.ledger import LedgerSuite
 from comporta.testing.conformance.ledger_classes import LedgerClassesSuite
 from comporta.testing.conformance.ledger_keeping import LedgerKeepingSuite
 from comporta.testing.conformance.ledger_people import LedgerPeopleSuite
 from comporta.testing.conformance.ledger_stage import WINDOW_S
+from comporta.testing.conformance.watching import WatchingSuite
 
 
 @pytest.fixture
@@ -44,5 +46,18 @@ class TestSqliteAdmin(AdminSuite):
         await ledger.open()
         try:
             yield ledger.admin
+        finally:
+            await ledger.close()
+
+
+class TestSqliteWatching(WatchingSuite):
+    """What watching keeps, in a file."""
+
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[Watching]:
+        ledger = SqliteLedger(folder / "ledger.db", WINDOW_S)
+        await ledger.open()
+        try:
+            yield ledger.watching
         finally:
             await ledger.close()

@@ -19,6 +19,7 @@ from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.outlet import Desk, Outlet
 from comporta.dispatch.partitions import Partitions
 from comporta.dispatch.routing import Routing
+from comporta.dispatch.slots import Slots
 from comporta.domain.breaker import CLOSED
 from comporta.domain.dedupe import keys_of
 from comporta.domain.delivery import Outcome
@@ -90,6 +91,7 @@ class Dispatcher:
         self._outcomes = Outcomes(
             ledger, lambda: self._partitions.tokens, now_ms, self._settled, self._partitions.lose
         )
+        self._slots = Slots(ledger.watching)
         self._desk: Desk
 
     async def run(self) -> None:
@@ -106,17 +108,19 @@ class Dispatcher:
                 now_ms=now_ms,
                 instance_name=lambda id_: self._routing().instances.get(id_, id_),
                 gone=self._gone,
-                observe=self._counting.attempted,
+                observe=self._attempted,
             )
             tasks.create_task(self._partitions.keep())
             tasks.create_task(self._take_over())
             tasks.create_task(self._outcomes.run())
+            tasks.create_task(self._slots.run())
             tasks.create_task(self._watch_nudges())
             tasks.create_task(self._watch_breakers())
 
     async def drain(self, within_s: float) -> None:
         """Start nothing new; wait for what is under way; hand everything over."""
         await self._partitions.drain(within_s)
+        await self._slots.flush()
 
     def look(self) -> None:
         """Tell the tally what waits, for whoever reads it next."""
@@ -205,6 +209,7 @@ class Dispatcher:
         for partition in recorded.fenced:
             self._partitions.lose(partition)
         self._counting.recorded(events, recorded)
+        self._slots.events([e for e in events if e.record.partition not in recorded.fenced])
         touched = set()
         for old in recorded.superseded:
             lanes = self._outlet(old.key.destination_id).lanes
@@ -252,6 +257,10 @@ class Dispatcher:
             outlet = self._outlets[destination_id] = Outlet(destination_id, self._desk)
             outlet.change(self._routing().outbound.get(destination_id))
         return outlet
+
+    def _attempted(self, outcome: Outcome, destination_id: str) -> None:
+        self._slots.attempt(outcome)
+        self._counting.attempted(outcome, destination_id)
 
     def _settled(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

@@ -69,6 +69,12 @@ TABLES = (
         ),
     ),
     Table("idempotency", ("caller", "key"), ("digest", "begun_at_ms", "answer")),
+    Table(
+        "slots",
+        ("kind", "start_ms", "name"),
+        ("count", "bad", "spent_ms", "last_at_ms", "minutes"),
+    ),
+    Table("documents", ("name",), ("version", "text"), rows=5),
     Table("measures", ("kind", "start_ms"), ("rows", "bytes", "settled"), ("settled",)),
     Table("fleets", ("version",), ("document", "changed_at_ms", "changed_by", "summary")),
 )

@@ -18,6 +18,7 @@ from comporta.domain.pace import Pace
 from comporta.ledger.admin import AdminLedger
 from comporta.ledger.copying import Copying
 from comporta.ledger.keeping import Keeping
+from comporta.ledger.watching import Watching
 
 EMBEDDED_LOG = "sqlite"
 """The identity of the embedded log, which was the only one once."""
@@ -343,6 +344,11 @@ class Ledger(BulkSteps, Protocol):
     @property
     def copying(self) -> Copying:
         """Its rows as they are."""
+        ...
+
+    @property
+    def watching(self) -> Watching:
+        """What watching over the gateway keeps in it."""
         ...
 
     # The fleet

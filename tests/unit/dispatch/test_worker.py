@@ -25,7 +25,7 @@ class PaperOutlet:
 def test_a_destination_with_nothing_under_way_goes_on_once_the_outcomes_of_others_are_stored() -> (
     None
 ):
-    nothing = cast("Any", SimpleNamespace(partitions=1))
+    nothing = cast("Any", SimpleNamespace(partitions=1, watching=None))
     dispatcher = Dispatcher(
         log=nothing,
         ledger=nothing,

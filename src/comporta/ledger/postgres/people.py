@@ -28,6 +28,8 @@ from comporta.ledger.postgres.admin import PostgresAdmin
 from comporta.ledger.postgres.copying import PostgresCopying
 from comporta.ledger.postgres.days import Days
 from comporta.ledger.postgres.keeping import PostgresKeeping
+from comporta.ledger.postgres.watching import PostgresWatching
+from comporta.ledger.watching import Watching
 
 
 class PostgresPeople:
@@ -44,6 +46,7 @@ class PostgresPeople:
         self._keeping = PostgresKeeping(database.upkeep, database.watch)
         self._admin = PostgresAdmin(database.watch)
         self._copying = PostgresCopying(database, days)
+        self._watching = PostgresWatching(database.watch, database.people)
 
     @property
     def keeping(self) -> Keeping:
@@ -59,6 +62,11 @@ class PostgresPeople:
     def copying(self) -> Copying:
         """See the port."""
         return self._copying
+
+    @property
+    def watching(self) -> Watching:
+        """See the port."""
+        return self._watching
 
     async def events(self, which: EventFilter) -> list[EventRow]:
         """See the port."""

@@ -56,6 +56,8 @@ from comporta.ledger.sqlite.admin import SqliteAdmin
 from comporta.ledger.sqlite.copying import SqliteCopying
 from comporta.ledger.sqlite.keeping import SqliteKeeping
 from comporta.ledger.sqlite.recording import Recorder
+from comporta.ledger.sqlite.watching import SqliteWatching
+from comporta.ledger.watching import Watching
 
 SQL = blocks("sqlite")
 JOBS_A_GROUP = 32
@@ -122,6 +124,7 @@ class SqliteLedger:
         self._admin = SqliteAdmin(self._reader.run, self._write)
         self._keeping = SqliteKeeping(self._reader, self._write)
         self._copying = SqliteCopying(self._reader, self._write)
+        self._watching = SqliteWatching(self._searcher, self._write)
 
     @property
     def engine(self) -> str:
@@ -166,6 +169,11 @@ class SqliteLedger:
     def copying(self) -> Copying:
         """See the port."""
         return self._copying
+
+    @property
+    def watching(self) -> Watching:
+        """See the port."""
+        return self._watching
 
     # The fleet
 
