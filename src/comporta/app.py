@@ -17,6 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from comporta import __version__
+from comporta.alerting.kept import read as read_alerts
+from comporta.alerting.model import Kind
+from comporta.alerting.report import Report
 from comporta.clock import now_ms
 from comporta.companion import Companion
 from comporta.console.app import console_app, elsewhere
@@ -102,6 +105,7 @@ class Gateway:
             now_ms=now_ms,
             open_=Role.INGEST in self._roles,
         )
+        self._report = Report(stores.ledger.watching, settings.server_name, settings.data, now_ms)
         self.control: ASGIApp = control_app(
             self._health, self._metrics, from_setting(settings.metrics_token.get_secret_value())
         )
@@ -117,6 +121,7 @@ class Gateway:
                 tasks.create_task(self._watch.run()),
                 tasks.create_task(self._ring.run()),
                 tasks.create_task(self._metrics.run()),
+                tasks.create_task(self._report.run()),
             ]
             companions = [tasks.create_task(self._companion.run())] if self._roles & BESIDE else []
             if Role.DISPATCH not in self._roles:
@@ -197,6 +202,7 @@ class Gateway:
             defs.LOG_LAG_ENTRIES: await _answer(self._stores.log.lag(), LAG_READING_S),
             **self._spool_readings(),
             defs.BREAKER_STATE: states,
+            defs.ALERTS_FIRING: await self._alerts_firing(),
             defs.DESTINATIONS_DEFERRED: None if states is None else sum(map(bool, states.values())),
             defs.STORED_BYTES: growth.stored_bytes if growth else None,
             defs.DISK_FREE_BYTES: growth.free_bytes if growth else None,
@@ -222,6 +228,13 @@ class Gateway:
             (one.name,): BREAKER_STATES[breakers.get(one.id, CLOSED).state]
             for one in self._watch.fleet.destinations
         }
+
+    async def _alerts_firing(self) -> dict[LabelValues, float] | None:
+        found = await _answer(read_alerts(self._stores.ledger.watching))
+        if found is None:
+            return None
+        kinds = [one.finding.kind for one in found[0].alerts if one.is_open]
+        return {(kind.value,): float(kinds.count(kind)) for kind in Kind}
 
     def _spool_readings(self) -> dict[MetricDef, Reading | None]:
         log = self._stores.log

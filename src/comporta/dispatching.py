@@ -17,6 +17,8 @@ import structlog
 import uvloop
 
 from comporta import i18n, process
+from comporta.alerting.evaluator import Evaluator, PlanFile
+from comporta.alerting.looking import Looking, Names
 from comporta.chores import Chores
 from comporta.clock import now_ms
 from comporta.companion import Orders
@@ -42,6 +44,9 @@ from comporta.telemetry.tally import Tally
 NICENESS = 5
 MAINTAIN = "maintain"
 """The duty of forgetting what is old."""
+OUTCOMES = {True: "taken", False: "failed"}
+ALERT = "alert"
+"""The duty of looking whether something is wrong, and telling people."""
 SIGN_PERIOD_S = 1.0
 DRAIN_AFTER_CRASH_S = 2.0
 ORDERS_BYTES_MAX = 1024 * 1024
@@ -80,6 +85,15 @@ class Dispatch:
         self._roles = settings.role_set
         self._duty = Duty(stores.state, MAINTAIN, settings.lease_s, now_ms)
         self._chores = Chores(settings, stores, lambda: self._duty.mine)
+        self._alert_duty = Duty(stores.state, ALERT, settings.lease_s, now_ms)
+        self._evaluator = Evaluator(
+            file=PlanFile(settings.alerts),
+            looking=Looking(stores.log, stores.ledger, stores.state, self._names),
+            watching=stores.ledger.watching,
+            mine=lambda: self._alert_duty.was_mine,
+            sent=lambda name, taken: tally.notifications.add((name, OUTCOMES[taken])),
+            now_ms=now_ms,
+        )
         shared = prepare(settings.data / METRICS_FOLDER, orders.server_pid)
         self._metrics = Metrics(tally, shared, look=self._dispatcher.look)
 
@@ -102,7 +116,10 @@ class Dispatch:
             work = [self._watch.run(), self._metrics.run(), _give_signs_of_life(signs)]
             if Role.DISPATCH in self._roles:
                 work += [self._dispatcher.run(), self._handlers.watch()]
-            for_all = [self._duty.run(), self._chores.run()] if Role.MAINTAIN in self._roles else []
+            for_all = []
+            if Role.MAINTAIN in self._roles:
+                for_all += [self._duty.run(), self._chores.run()]
+                for_all += [self._alert_duty.run(), self._evaluator.run()]
             background = [tasks.create_task(one) for one in work]
             duties = [tasks.create_task(one) for one in for_all]
             drain_s = await until()
@@ -118,6 +135,12 @@ class Dispatch:
             fleet, self._stores.open_secret, self._sender, self._handlers.send
         )
         self._dispatcher.fleet_changed()
+
+    def _names(self) -> Names:
+        outbound = self._routing.outbound
+        return Names(
+            self._routing.instances, {id_: one.destination.name for id_, one in outbound.items()}
+        )
 
     async def _pause(self, destination_id: str) -> None:
         outbound = self._routing.outbound.get(destination_id)

@@ -34,11 +34,17 @@ class Duty:
         self._state, self._name, self._lease_s, self._now_ms = state, name, lease_s, now_ms
         self._me = f"dty_{secrets.token_hex(5)}"
         self._mine_until = 0.0
+        self._was_mine = False
 
     @property
     def mine(self) -> bool:
         """Whether this process has it now."""
         return time.monotonic() < self._mine_until
+
+    @property
+    def was_mine(self) -> bool:
+        """Whether it was this process's when the state last said."""
+        return self._was_mine
 
     async def run(self) -> None:
         """Take it when it is free, keep it while it is ours; until cancelled: then give it back."""
@@ -56,7 +62,8 @@ class Duty:
 
     async def _ask(self) -> None:
         asked_at, had = time.monotonic(), self.mine
-        if await self._state.hold(self._name, self._me, self._lease_s, self._now_ms()):
+        self._was_mine = await self._state.hold(self._name, self._me, self._lease_s, self._now_ms())
+        if self._was_mine:
             self._mine_until = asked_at + self._lease_s
             if not had:
                 _log.info("duty.taken", duty=self._name)
@@ -64,6 +71,7 @@ class Duty:
             self._mine_until = 0.0
 
     async def _give_up(self) -> None:
+        self._was_mine = False
         if not self.mine:
             return
         self._mine_until = 0.0

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     """The folder for everything that is stored, made if it is missing."""
     fleet: Path | None = None
     """A fleet file to apply at start; none if empty."""
+    alerts: Path | None = None
+    """A file of thresholds and notifiers for alerts; defaults and nobody to tell if empty."""
     handlers: str = ""
     """Python handlers to run, as module:name of their comporta.Gateway; none if empty."""
     host: Annotated[str, Field(min_length=1, max_length=255)] = "0.0.0.0"  # noqa: S104  (containers)
@@ -217,7 +219,7 @@ class Settings(BaseSettings):
             raise ValueError(_("Name a folder; . is the working directory."))
         return value
 
-    @field_validator("fleet", mode="before")
+    @field_validator("fleet", "alerts", mode="before")
     @classmethod
     def _no_file(cls, value: object) -> object:
         return None if value == "" else value

@@ -21,6 +21,7 @@ from tests.docs.pages import (
 )
 
 USER_PAGES = {
+    "alerts",
     "guarantees",
     "operating",
     "configuration",

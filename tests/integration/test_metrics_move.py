@@ -23,6 +23,9 @@ from comporta.telemetry.scraped import Found, parse
 ELSEWHERE = {
     # tests/e2e/test_handlers.py, with a handler that blocks
     defs.HANDLER_BLOCKS,
+    # tests/e2e/test_alerts.py, with somebody to tell
+    defs.ALERTS_FIRING,
+    defs.NOTIFICATIONS,
     # below, with a log on a server elsewhere
     defs.SPOOL_EVENTS,
     defs.SPOOL_ENTRIES,

@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 from comporta.cli import (
+    alerts,
     api_key,
     audit,
     bench,
@@ -62,6 +63,7 @@ def build() -> Any:
         redrive,
         audit,
         rejected,
+        alerts,
         doctor,
         why,
         bench,

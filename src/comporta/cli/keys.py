@@ -65,6 +65,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "discard": ("matched", "discarded", "without_body"),
     "deploy": ("folder", "files", "next"),
     "move": ("what", "moved", "old", "new"),
+    "alerts": ("name", "severity", "opened", "acknowledged", "by", "resolved", "text"),
+    "alert ack": ("name", "acknowledged_by"),
+    "alert test": ("notifier", "answer"),
     "audit": ("at", "who", "what", "count", "which"),
     "rejected": (
         "at",

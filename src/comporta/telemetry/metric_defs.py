@@ -26,6 +26,8 @@ LABELS: dict[str, int] = {
     "reason": 64,
     "queue": 8,
     "version": 4,
+    "alert": 16,
+    "notifier": 32,
 }
 """Label name → how many distinct values one process shows. `chatwoot` is the instance's name."""
 
@@ -270,6 +272,12 @@ HANDLER_BLOCKS = MetricDef(
     _("Times that a Python handler blocked the event loop of all handlers for a second or longer."),
     labels=("destination",),
 )
+NOTIFICATIONS = MetricDef(
+    "comporta_notifications_total",
+    Kind.COUNTER,
+    _("Messages about alerts, by notifier and whether it took them (taken) or not (failed)."),
+    labels=("notifier", "outcome"),
+)
 PARTITIONS_OWNED = MetricDef(
     "comporta_partitions_owned",
     Kind.GAUGE,
@@ -337,6 +345,13 @@ BREAKER_STATE = MetricDef(
     Kind.READING,
     _("The destination's circuit breaker: 0 closed, 1 half-open, 2 open."),
     labels=("destination",),
+    scope=Scope.SHARED,
+)
+ALERTS_FIRING = MetricDef(
+    "comporta_alerts_firing",
+    Kind.READING,
+    _("Open alerts of the built-in evaluator, by kind; acknowledged ones included."),
+    labels=("alert",),
     scope=Scope.SHARED,
 )
 DESTINATIONS_DEFERRED = MetricDef(

@@ -160,6 +160,7 @@ class Tally:
         self.lanes_waiting = Level(defs.LANES_WAITING)
         self.ledger_transaction_seconds = Spread(defs.LEDGER_TRANSACTION_SECONDS)
         self.handler_blocks = Count(defs.HANDLER_BLOCKS)
+        self.notifications = Count(defs.NOTIFICATIONS)
         self.partitions_owned = Level(defs.PARTITIONS_OWNED)
 
     def handles(self) -> list[Handle]:

@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from comporta import i18n
+from comporta.alerting.kept import Kept
+from comporta.alerting.model import Alert, Finding, Kind, Severity
 from comporta.cli.run import run
 from comporta.domain.breaker import Breaker
 from comporta.domain.delivery import DeliveryState
@@ -31,6 +33,7 @@ from comporta.ledger.port import (
     Operation,
     Step,
 )
+from comporta.ledger.watching import Document
 from comporta.log.port import LogHealth
 from comporta.operating.keys import KeyService
 from comporta.operating.trials import TrialService
@@ -54,6 +57,30 @@ class FakeKeeping:
         return self.shrinks
 
 
+class FakeWatching:
+    """Documents in memory, with one open alert."""
+
+    def __init__(self) -> None:
+        finding = Finding(
+            Kind.BREAKER, "crm", Severity.CRITICAL, {"since_ms": AT_MS, "why": "HTTP 503"}
+        )
+        old = Finding(Kind.DEAD, "", Severity.WARNING, {"n": 3})
+        alerts = (
+            Alert(old, AT_MS, AT_MS, opened_at_ms=AT_MS - 1, resolved_at_ms=AT_MS),
+            Alert(finding, AT_MS, AT_MS, opened_at_ms=AT_MS),
+        )
+        self.kept = Document(msgspec.json.encode(Kept(alerts)).decode(), 1)
+
+    async def document(self, name: str) -> Document:
+        assert name == "alerts"
+        return self.kept
+
+    async def keep_document(self, name: str, text: str, version: int) -> bool:
+        assert (name, version) == ("alerts", self.kept.version)
+        self.kept = Document(text, version + 1)
+        return True
+
+
 class FakeLedger:
     """Answers from lists, and remembers what it was asked for."""
 
@@ -62,6 +89,7 @@ class FakeLedger:
     def __init__(self) -> None:
         self.now_fleet = fleet()
         self.keeping = FakeKeeping()
+        self.watching = FakeWatching()
         self.rows: list[EventRow] = [self.event_row()]
         self.owed: list[DeliveryRow] = [self.delivery_row()]
         self.tries: list[AttemptRow] = [

@@ -1,0 +1,62 @@
+"""Alerts on a running gateway: what is wrong is told, listed, acknowledged; its process may die."""
+
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+from tests.integration.conftest import FLEET
+from tests.integration.receiver import Receiver
+from tests.support.gateway import Gateway, wait_for
+
+FILE = """
+group_s = 0
+[rules]
+refused_calls = 3
+[[notifier]]
+name = "ops"
+kind = "webhook"
+url = "URL/ops"
+lang = "pt_BR"
+"""
+
+TAKEN = 'comporta_notifications_total{notifier="ops",outcome="taken"}'
+
+
+def test_refused_calls_are_told_listed_and_acknowledged_over_a_death_of_the_evaluator(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "alerts.toml"
+    with Receiver() as crm:
+        file.write_text(FILE.replace("URL", crm.url))
+        fleet = FLEET.replace("URL", crm.url)
+
+        def told(part: str) -> list[str]:
+            bodies = [one.body for one in crm.arrived if one.path == "/ops"]
+            return [
+                one["name"] for body in bodies for one in msgspec.json.decode(body).get(part, [])
+            ]
+
+        with Gateway(tmp_path / "gateway", fleet, workers=2, alerts=file) as gateway:
+            answer = gateway.command("alert", "test", "ops")["answer"]
+            assert answer.startswith("HTTP 200")
+            for _call in range(3):
+                assert gateway.post("/webhook/not-a-token-of-anybody", b"{}").status == 404
+            wait_for("it is told", lambda: told("opened") == ["refused"])
+            assert gateway.command("alerts")[0]["text"].startswith("3 webhook calls")
+            for pid in gateway.dispatchers.values():
+                os.kill(pid, signal.SIGKILL)
+            assert gateway.command("alert", "ack", "refused")["name"] == "refused"
+            wait_for("they are back", gateway.is_settled)
+            assert gateway.command("alerts")[0]["by"].startswith("cli:")
+            assert told("opened") == ["refused"]
+
+            def counted() -> bool:
+                now = gateway.metrics()
+                return (
+                    now['comporta_alerts_firing{alert="refused"}'] == 1
+                    and now['comporta_alerts_firing{alert="lag"}'] == 0
+                    and now.get(TAKEN, 0) >= 1
+                )
+
+            wait_for("it is counted", counted)
