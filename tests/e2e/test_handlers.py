@@ -110,7 +110,7 @@ class Bot:
                 event = await stores.ledger.event(row.event_id)
                 if event and event.body and f'"{content}"'.encode() in event.body:
                     attempts = await stores.ledger.attempts(row.id)
-                    return (row, list(attempts)) if attempts else None
+                    return (row, list(attempts)) if row.attempts else None
             return None
 
         found = wait_for(f"{content!r} is tried", lambda: self.gateway.ask(ask))

@@ -15,6 +15,7 @@ from tests.support.servers.redis import RedisProcess
 
 from comporta.chatwoot.signature import sign
 from comporta.domain.growth import Sample
+from comporta.fleet.watch import POLL_S
 from comporta.stores import Stores
 from comporta.telemetry import metric_defs as defs
 from comporta.telemetry.metric_defs import METRICS, MetricDef
@@ -49,6 +50,8 @@ url = "URL/parado"
 """
 CLOCK_OFF_S, LATE_S, EVENTS = 40, 3, 12
 HOUR_MS = 3_600_000
+PAUSED_BY_ALL_S = 4 * POLL_S
+"""Every process knows of a pause by then."""
 
 
 def body(number: int, event: str = "message_created") -> bytes:
@@ -83,6 +86,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         folder = tmp_path_factory.mktemp("moving")
         with Gateway(folder, fleet, workers=4) as gateway:
             gateway.command("destination", "pause", "parado", "--reason", "férias")
+            time.sleep(PAUSED_BY_ALL_S)
             yield gateway
 
 

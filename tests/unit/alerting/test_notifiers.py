@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import ssl
-import time
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -28,8 +27,9 @@ from comporta.alerting.config import (
 from comporta.alerting.model import Alert, Finding, Kind, Notice, Severity
 from comporta.alerting.notify.message import NotifyError
 from comporta.alerting.notify.sending import Notifiers
+from comporta.clock import now_ms
 
-NOW_MS = int(time.time() * 1000)
+NOW_MS = now_ms()
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PLAN = Plan(AlertFile(), PlaceCalendar("America/Sao_Paulo", "BR"))
 SILENT = Alert(
@@ -48,7 +48,7 @@ def told(to: Callable[[str], Notifier], **how: str | int) -> Ears:
         async with ears() as one, Notifiers() as notifiers:
             for name, value in how.items():
                 setattr(one, name, value)
-            await notifiers.tell(to(one.url), PLAN, NOTICE, NOW_MS)
+            await notifiers.tell(to(one.url), PLAN, NOTICE, now_ms())
             return one
 
     return asyncio.run(run())
