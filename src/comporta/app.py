@@ -52,6 +52,7 @@ from comporta.telemetry.access import AccessLog
 from comporta.telemetry.health import HealthInputs
 from comporta.telemetry.metric_defs import MetricDef
 from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, Reading, prepare
+from comporta.telemetry.spans import open_spans
 from comporta.telemetry.tally import LabelValues, Tally
 
 QUESTION_S = 2.0
@@ -95,7 +96,12 @@ class Gateway:
         limits = Limits(settings.body_bytes_max, settings.signature_tolerance_s)
         admission = Admission(settings.pending_bytes_max, lambda: stores.log.pending_bytes)
         access = AccessLog(settings.access_log_sample)
-        self.ingest = Ingest(stores.log, lambda: self._directory, admission, limits, tally, access)
+        self._spans = open_spans(
+            settings.otel_endpoint, settings.otel_sample, settings.server_name, tally
+        )
+        self.ingest = Ingest(
+            stores.log, lambda: self._directory, admission, limits, tally, access, self._spans
+        )
         self.webhooks: ASGIApp = WebhookEndpoint(
             ingest=self.ingest,
             ring=self._ring,
@@ -123,6 +129,8 @@ class Gateway:
                 tasks.create_task(self._metrics.run()),
                 tasks.create_task(self._report.run()),
             ]
+            if self._spans is not None:
+                background.append(tasks.create_task(self._spans.run()))
             companions = [tasks.create_task(self._companion.run())] if self._roles & BESIDE else []
             if Role.DISPATCH not in self._roles:
                 present = keep_present(self._stores.state, self._row, self._settings.lease_s)

@@ -39,6 +39,7 @@ from comporta.stores import Stores, Use, open_stores
 from comporta.telemetry import logs
 from comporta.telemetry.metric_defs import OTHER
 from comporta.telemetry.metrics import METRICS_FOLDER, Metrics, prepare
+from comporta.telemetry.spans import open_spans
 from comporta.telemetry.tally import Tally
 
 NICENESS = 5
@@ -70,6 +71,9 @@ class Dispatch:
         self._routing: Routing
         self._sender = HttpSender()
         self._watch = FleetWatch(stores.ledger, self._compile)
+        self._spans = open_spans(
+            settings.otel_endpoint, settings.otel_sample, settings.server_name, tally
+        )
         self._dispatcher = Dispatcher(
             log=stores.log,
             ledger=stores.ledger,
@@ -81,6 +85,7 @@ class Dispatch:
             lease_s=settings.lease_s,
             concurrency=settings.concurrency,
             tally=tally,
+            spans=self._spans,
         )
         self._roles = settings.role_set
         self._duty = Duty(stores.state, MAINTAIN, settings.lease_s, now_ms)
@@ -116,6 +121,8 @@ class Dispatch:
             work = [self._watch.run(), self._metrics.run(), _give_signs_of_life(signs)]
             if Role.DISPATCH in self._roles:
                 work += [self._dispatcher.run(), self._handlers.watch()]
+            if self._spans is not None:
+                work.append(self._spans.run())
             for_all = []
             if Role.MAINTAIN in self._roles:
                 for_all += [self._duty.run(), self._chores.run()]

@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     """How much is logged: debug, info, warning or error."""
     access_log_sample: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """One in so many accepted webhooks gets a log line; 0: only refused ones do."""
+    otel_endpoint: str = ""
+    """Where traces go: the URL of a collector that speaks OTLP over HTTP; none if empty."""
+    otel_sample: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """The share of events that is traced, 0 to 1, where calls do not say it themselves."""
     log: Annotated[str, Field(repr=False)] = ""
     """The URL of the log's engine; sqlite:DATA/log.db if empty."""
     ledger: Annotated[str, Field(repr=False)] = ""
@@ -237,7 +241,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{said} {did_you_mean(value, LANGUAGES)}".strip())
         return value
 
-    @field_validator("public_url", "api")
+    @field_validator("public_url", "api", "otel_endpoint")
     @classmethod
     def _good_url(cls, value: str) -> str:
         if value and (problem := url_problem(value)):

@@ -34,7 +34,7 @@ Decide = Callable[[str, bytes], int]
 class Receiver:
     """Listens on loopback while entered; `decide` and `answer_headers` may change at any time."""
 
-    def __init__(self, decide: Decide = lambda _path, _body: 200) -> None:
+    def __init__(self, decide: Decide = lambda _path, _body: 200, port: int = 0) -> None:
         self.decide = decide
         self.answer_headers: dict[str, str] = {}
         self.arrived: list[Arrived] = []
@@ -68,7 +68,7 @@ class Receiver:
             def handle_error(self, *_: object) -> None:
                 pass  # the gateway was killed in the middle of a delivery
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property

@@ -24,6 +24,8 @@ from comporta.telemetry.scraped import Found, parse
 ELSEWHERE = {
     # tests/e2e/test_handlers.py, with a handler that blocks
     defs.HANDLER_BLOCKS,
+    # tests/integration/test_traces.py, with a collector
+    defs.SPANS,
     # tests/e2e/test_alerts.py, with somebody to tell
     defs.ALERTS_FIRING,
     defs.NOTIFICATIONS,

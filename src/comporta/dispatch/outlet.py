@@ -16,6 +16,7 @@ from comporta.dispatch.lanes import Lanes
 from comporta.dispatch.lines import AttemptLines, context_of
 from comporta.dispatch.outcomes import Outcomes
 from comporta.dispatch.routing import Outbound
+from comporta.dispatch.traced import Traced
 from comporta.dispatch.valve import Valve
 from comporta.domain.backoff import WAIT_S_MIN
 from comporta.domain.classes import EPHEMERAL_TTL_S, EventClass
@@ -61,11 +62,13 @@ class Desk:
         instance_name: Callable[[str], str],
         gone: Callable[[str], Coroutine[None, None, None]],
         observe: Callable[[Outcome, str], None],
+        traced: Traced,
     ) -> None:
         self.ledger, self.state, self.outcomes, self.tasks = ledger, state, outcomes, tasks
         self.part_of, self.concurrency = part_of, concurrency
         self.draw, self.now_ms = draw, now_ms
         self.instance_name, self.gone, self.observe = instance_name, gone, observe
+        self.traced = traced
         self.lines = AttemptLines()
 
 
@@ -216,16 +219,18 @@ class Outlet:
             outbound = self.outbound
             if outbound is None:
                 result = AttemptResult(self._desk.now_ms(), 0.0, error=REMOVED)
-                verdict = Verdict(DeliveryState.DEAD, reason=REMOVED)
-            else:
-                result = await outbound.send(delivery, chatwoot)
-                self.valve.saw(delivery, result, probe=probe)
-                climate = Climate(not self.valve.closed, self.valve.streak.passed_at_ms)
-                draw = 0.0 if result.succeeded else self._desk.draw()
-                verdict = judge(delivery, result, outbound.patience, climate, draw)
+                return Outcome(delivery, result, Verdict(DeliveryState.DEAD, reason=REMOVED))
+            sent, begun = self._desk.traced.begin(delivery)
+            result = await outbound.send(sent, chatwoot)
+            self.valve.saw(delivery, result, probe=probe)
+            climate = Climate(not self.valve.closed, self.valve.streak.passed_at_ms)
+            draw = 0.0 if result.succeeded else self._desk.draw()
+            verdict = judge(delivery, result, outbound.patience, climate, draw)
+            outcome = Outcome(delivery, result, verdict)
+            self._desk.traced.ended(begun, outcome, outbound.destination.name, chatwoot)
+            return outcome
         finally:
             self._slots.leave(delivery.instance_id, share)
-        return Outcome(delivery, result, verdict)
 
     def _conclude(self, outcome: Outcome) -> None:
         delivery, verdict = outcome.delivery, outcome.verdict

@@ -20,6 +20,7 @@ from comporta.dispatch.outlet import Desk, Outlet
 from comporta.dispatch.partitions import Partitions
 from comporta.dispatch.routing import Routing
 from comporta.dispatch.slots import Slots
+from comporta.dispatch.traced import Traced
 from comporta.domain.breaker import CLOSED
 from comporta.domain.dedupe import keys_of
 from comporta.domain.delivery import Outcome
@@ -28,6 +29,7 @@ from comporta.errors import StoreError, StoreUnavailableError
 from comporta.ledger.port import Claim, LaneKey, Ledger, NewEvent, Target
 from comporta.log.port import Entry, Log
 from comporta.state.port import State, WorkerRow
+from comporta.telemetry.spans import Spans
 from comporta.telemetry.spells import Spell
 from comporta.telemetry.tally import Tally
 
@@ -55,6 +57,7 @@ class Dispatcher:
         lease_s: how long a partition stays with a worker that is not heard of, seconds.
         concurrency: attempts at a time to one destination, over all workers, if it says nothing.
         tally: what is counted.
+        spans: where traced events go; None: nothing is traced.
     """
 
     def __init__(  # noqa: PLR0913  (the composition root gives it all it needs, by name)
@@ -70,6 +73,7 @@ class Dispatcher:
         lease_s: float,
         concurrency: int,
         tally: Tally,
+        spans: Spans | None = None,
     ) -> None:
         self._log, self._ledger, self._state = log, ledger, state
         self._routing, self._gone = routing, gone
@@ -92,6 +96,7 @@ class Dispatcher:
             ledger, lambda: self._partitions.tokens, now_ms, self._settled, self._partitions.lose
         )
         self._slots = Slots(ledger.watching)
+        self._traced = Traced(spans)
         self._desk: Desk
 
     async def run(self) -> None:
@@ -109,6 +114,7 @@ class Dispatcher:
                 instance_name=lambda id_: self._routing().instances.get(id_, id_),
                 gone=self._gone,
                 observe=self._attempted,
+                traced=self._traced,
             )
             tasks.create_task(self._partitions.keep())
             tasks.create_task(self._take_over())
@@ -197,8 +203,11 @@ class Dispatcher:
             self._accounts |= await self._ledger.source_accounts()
             self._accounts_known = True
         batch = await self._log.read(positions, BATCH_EVENTS, BATCH_BYTES)
+        began = time.perf_counter()
         if batch.entries:
-            await self._record([self._prepare(entry) for entry in batch.entries], tokens)
+            events = [self._prepare(entry) for entry in batch.entries]
+            await self._record(events, tokens)
+            self._traced.events(events, self._routing().instances, began)
         partitions.advance(batch.reached, tokens)
         await self._log.commit(dict(partitions.positions))
         return len(batch.entries)

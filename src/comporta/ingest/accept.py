@@ -21,8 +21,10 @@ from comporta.ingest.admission import Admission
 from comporta.ingest.directory import Caller, Directory
 from comporta.ingest.problems import Problem
 from comporta.ingest.request import TOKEN_CHARS_MAX, Request
+from comporta.ingest.traced import accepted
 from comporta.log.port import Log
 from comporta.telemetry.access import AccessLog
+from comporta.telemetry.spans import Begun, Spans
 from comporta.telemetry.tally import Tally
 
 _NOBODY = (b"nobody's secret, for the time it takes",)
@@ -59,6 +61,7 @@ class Ingest:
         limits: its bounds.
         tally: what is counted.
         access: the access lines.
+        spans: where traced events go; None: nothing is traced.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  (the composition root gives it all it needs)
@@ -69,9 +72,10 @@ class Ingest:
         limits: Limits,
         tally: Tally,
         access: AccessLog,
+        spans: Spans | None = None,
     ) -> None:
         self._log, self._directory, self._admission = log, directory, admission
-        self._limits, self._tally, self._access = limits, tally, access
+        self._limits, self._tally, self._access, self._spans = limits, tally, access, spans
 
     async def accept(
         self, method: str, path: str, query: bytes, headers: RawHeaders, read: ReadBody
@@ -102,13 +106,14 @@ class Ingest:
             body = await read(length, caller is not None)
             now_s = time.time()
             caller = self._check(request, token, caller, body, now_s)
-            record = self._record(request, caller, body, now_s)
+            begun = self._spans.begin(request.kept) if self._spans else None
+            record = self._record(request, caller, body, now_s, begun)
             await self._store(record, caller)
         except RefusedError as refusal:
             refusal.caller = caller
             raise
         self._count(caller, record, started)
-        self._line(caller, record, started)
+        self._tell(caller, record, started, begun)
 
     def take(
         self, path: str, query: bytes, headers: RawHeaders, body: bytes, answer: Answer
@@ -134,10 +139,11 @@ class Ingest:
         now_s = time.time()
         try:
             self._check(request, token, caller, body, now_s)
-            record = self._record(request, caller, body, now_s)
+            begun = self._spans.begin(request.kept) if self._spans else None
+            record = self._record(request, caller, body, now_s, begun)
         except RefusedError:
             return False
-        self._log.hand_over(record, _Receipt(self, caller, record, started, answer))
+        self._log.hand_over(record, _Receipt(self, caller, record, started, begun, answer))
         return True
 
     def _count(self, caller: Caller, record: Record, started: float) -> None:
@@ -148,7 +154,10 @@ class Ingest:
         tally.last_event.set(record.accepted_at_ms / 1000, name)
         tally.ack_seconds.observe(time.perf_counter() - started)
 
-    def _line(self, caller: Caller, record: Record, started: float) -> None:
+    def _tell(self, caller: Caller, record: Record, started: float, begun: Begun | None) -> None:
+        """Say more of an accepted event, if it is one of those that were chosen for it."""
+        if self._spans is not None and begun is not None:
+            accepted(self._spans, caller, record, started, begun)
         if self._access.due():
             self._access.accepted(
                 started,
@@ -190,7 +199,9 @@ class Ingest:
             raise RefusedError(problems.NOT_JSON_TYPE)
         return caller
 
-    def _record(self, request: Request, caller: Caller, body: bytes, now_s: float) -> Record:
+    def _record(
+        self, request: Request, caller: Caller, body: bytes, now_s: float, begun: Begun | None
+    ) -> Record:
         try:
             seen = peek(body)
         except NotAnObjectError as error:
@@ -204,7 +215,7 @@ class Ingest:
             account_id=seen.account_id,
             subject=seen.subject,
             verified=bool(caller.secrets),
-            headers=request.kept,
+            headers=begun.marked(request.kept) if begun else request.kept,
             body=body,
         )
 
@@ -223,13 +234,19 @@ class Ingest:
 class _Receipt:
     """Turns what the log says of a record into an answer; see `comporta.log.port.Receipt`."""
 
-    __slots__ = ("_answer", "_caller", "_ingest", "_record", "_started")
+    __slots__ = ("_answer", "_begun", "_caller", "_ingest", "_record", "_started")
 
-    def __init__(
-        self, ingest: Ingest, caller: Caller, record: Record, started: float, answer: Answer
+    def __init__(  # noqa: PLR0913, PLR0917  (all that is known of a call; made for each)
+        self,
+        ingest: Ingest,
+        caller: Caller,
+        record: Record,
+        started: float,
+        begun: Begun | None,
+        answer: Answer,
     ) -> None:
         self._ingest, self._caller, self._record = ingest, caller, record
-        self._started, self._answer = started, answer
+        self._started, self._begun, self._answer = started, begun, answer
 
     def done(self) -> bool:
         """Nobody takes the wish back."""
@@ -239,7 +256,7 @@ class _Receipt:
         """It is durable."""
         self._ingest._count(self._caller, self._record, self._started)  # noqa: SLF001  (its own)
         self._answer(True)
-        self._ingest._line(self._caller, self._record, self._started)  # noqa: SLF001
+        self._ingest._tell(self._caller, self._record, self._started, self._begun)  # noqa: SLF001
 
     def set_exception(self, _error: BaseException) -> None:
         """It is not stored."""

@@ -278,6 +278,15 @@ NOTIFICATIONS = MetricDef(
     _("Messages about alerts, by notifier and whether it took them (taken) or not (failed)."),
     labels=("notifier", "outcome"),
 )
+SPANS = MetricDef(
+    "comporta_spans_total",
+    Kind.COUNTER,
+    _(
+        "Spans of traces: taken by the collector (exported), refused by it or lost on the way"
+        " (failed), or too many to wait (dropped)."
+    ),
+    labels=("outcome",),
+)
 PARTITIONS_OWNED = MetricDef(
     "comporta_partitions_owned",
     Kind.GAUGE,

@@ -161,6 +161,7 @@ class Tally:
         self.ledger_transaction_seconds = Spread(defs.LEDGER_TRANSACTION_SECONDS)
         self.handler_blocks = Count(defs.HANDLER_BLOCKS)
         self.notifications = Count(defs.NOTIFICATIONS)
+        self.spans = Count(defs.SPANS)
         self.partitions_owned = Level(defs.PARTITIONS_OWNED)
 
     def handles(self) -> list[Handle]:

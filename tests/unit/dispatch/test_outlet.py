@@ -7,6 +7,7 @@ from tests.support.deliveries import delivery
 
 from comporta.dispatch.outlet import KNOWN_AFTER_MS, REMOVED, Desk, Outlet
 from comporta.dispatch.routing import Outbound
+from comporta.dispatch.traced import Traced
 from comporta.domain.delivery import (
     AttemptResult,
     Delivery,
@@ -47,6 +48,7 @@ class Scene:
             instance_name=lambda id_: id_,
             gone=nothing,
             observe=lambda _outcome, _id: None,
+            traced=Traced(None),
         )
         self.outlet = Outlet("dst", desk)
         self.outlet.change(None)

@@ -6,12 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support.gateway import wait_for
 
 SRC = Path(__file__).parents[3] / "src"
 APP = """
@@ -79,7 +79,7 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
             start_new_session=True,
         )
     try:
-        until(lambda: get(port, "/metrics") != b"", "the server answers")
+        wait_for("the server answers", lambda: get(port, "/metrics") != b"")
         yield port, output
     finally:
         running.terminate()
@@ -88,13 +88,6 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
-
-
-def until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline, f"not within 60 s: {what}"
-        time.sleep(0.02)
 
 
 def get(port: int, path: str) -> bytes:
@@ -115,21 +108,28 @@ def scrape(port: int) -> tuple[float, ...]:
     return tuple(values.values())
 
 
+def shows(port: int, what: str, *wanted: float) -> None:
+    """Wait until the numbers are these; what they were in the end is told if they are not."""
+    found: list[tuple[float, ...]] = []
+    try:
+        wait_for(what, lambda: found.append(scrape(port)) or found[-1] == wanted)  # type: ignore[func-returns-value]
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {found[-1]}") from None
+
+
 def test_four_workers_are_one_server_to_prometheus(server: tuple[int, Path]) -> None:
     port, output = server
     # All four have started once their shares of the partitions add up.
-    until(lambda: scrape(port)[2] == 16, "all workers share their numbers")
+    wait_for("all workers share their numbers", lambda: scrape(port)[2] == 16)
     pids = {int(get(port, "/webhook/secret-token")) for _ in range(40)}
-    until(lambda: scrape(port) == (40, 40, 16), "the counts of all workers are summed")
+    shows(port, "the counts of all workers are summed", 40, 40, 16)
 
     victim = pids.pop()
     os.kill(victim, signal.SIGKILL)
     # uvicorn starts another in its place.
-    until(
-        lambda: scrape(port) == (40, 40, 16), "a dead worker's counts stay, its gauge is replaced"
-    )
-    until(lambda: not Path(f"/proc/{victim}").exists(), "the victim is gone")
+    shows(port, "a dead worker's counts stay, its gauge is replaced", 40, 40, 16)
+    wait_for("the victim is gone", lambda: not Path(f"/proc/{victim}").exists())
     get(port, "/webhook/secret-token")
-    until(lambda: scrape(port) == (41, 41, 16), "counting goes on")
+    shows(port, "counting goes on", 41, 41, 16)
 
     assert "secret-token" not in output.read_text(), "the access log is silent"
