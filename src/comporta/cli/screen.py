@@ -154,9 +154,10 @@ class Screen:
             self._text(clean(text, lines=True))
 
     def say(self, text: str = "") -> None:
-        """Text for people on standard output; nothing with `--json`."""
+        """Text for people on standard output, at once; nothing with `--json`."""
         if not self.json:
             self._text(clean(text, lines=True))
+            sys.stdout.flush()  # it may be a pipe, and the command may go on for months
 
     def note(self, text: str) -> None:
         """Text for people on standard error, where it does not disturb what reads the output."""
