@@ -21,6 +21,7 @@ async def _rest(_metrics: Metrics) -> None:
 
 for owner, name, instead in (
     (Ingest, "_count", _nothing),
+    (Ingest, "_tell", _nothing),
     (Metrics, "run", _rest),
     (stores, "_observe_log", lambda _tally: _nothing),
 ):
