@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from comporta import __version__
+from comporta.alerting.answers import Answered
 from comporta.alerting.kept import read as read_alerts
 from comporta.alerting.model import Kind
 from comporta.alerting.report import Report
@@ -26,6 +27,7 @@ from comporta.console.app import console_app, elsewhere
 from comporta.console.desk import Desk
 from comporta.control import control_app
 from comporta.domain.breaker import CLOSED, BreakerState
+from comporta.domain.diagnosis import ANSWER_LATE_S
 from comporta.domain.fleet import Fleet
 from comporta.domain.growth import Growth, growth_of
 from comporta.errors import ComportaError, FleetError, StoreError, StoreUnavailableError
@@ -111,7 +113,9 @@ class Gateway:
             now_ms=now_ms,
             open_=Role.INGEST in self._roles,
         )
-        self._report = Report(stores.ledger.watching, settings.server_name, settings.data, now_ms)
+        self._report = Report(
+            stores.ledger.watching, settings.server_name, settings.data, self._answered, now_ms
+        )
         self.control: ASGIApp = control_app(
             self._health, self._metrics, from_setting(settings.metrics_token.get_secret_value())
         )
@@ -173,7 +177,16 @@ class Gateway:
             ),
             deferred_destinations=await self._deferred(),
             state_warnings=tuple(stores.state.warnings),
+            silent_notifiers=await self._silent_notifiers(),
         )
+
+    async def _silent_notifiers(self) -> tuple[str, ...]:
+        """The notifiers that nobody is told by."""
+        found = await _answer(read_alerts(self._stores.ledger.watching))
+        if found is None:
+            return ()
+        wrong = [one.finding for one in found[0].alerts if one.is_open]
+        return tuple(one.subject for one in wrong if one.kind is Kind.NOTIFIER)
 
     async def _deferred(self) -> dict[str, str]:
         """Name → reason, of the destinations whose breaker is not closed."""
@@ -227,6 +240,11 @@ class Gateway:
             defs.WORKERS: sum(one.dispatches for one in await self._workers()),
             defs.BUILD_INFO: {(__version__,): 1.0},
         }
+
+    async def _answered(self) -> Answered:
+        counts = dict((await self._metrics.counted()).get(defs.ACK_SECONDS.name, [])).get((), [0.0])
+        late_from = defs.ACK_SECONDS.buckets.index(ANSWER_LATE_S) + 1
+        return Answered(int(sum(counts[:-1])), int(sum(counts[late_from:-1])))
 
     async def _breaker_states(self) -> dict[LabelValues, float] | None:
         breakers = await _answer(self._stores.state.breakers())

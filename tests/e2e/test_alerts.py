@@ -2,10 +2,14 @@
 
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import apsw
 import msgspec
-from tests.integration.conftest import FLEET
+import pytest
+from tests.integration.conftest import FLEET, TOKEN
 from tests.integration.receiver import Receiver
 from tests.support.gateway import Gateway, wait_for
 
@@ -60,3 +64,40 @@ def test_refused_calls_are_told_listed_and_acknowledged_over_a_death_of_the_eval
                 )
 
             wait_for("it is counted", counted)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_answers_that_a_slow_disk_keeps_back_are_told_and_a_deaf_notifier_is_a_problem(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "alerts.toml"
+    with Receiver() as crm:
+        deaf = '[[notifier]]\nname = "deaf"\nkind = "webhook"\nurl = "http://127.0.0.1:9/"\n'
+        file.write_text(FILE.replace("URL", crm.url) + deaf)
+        fleet = FLEET.replace("URL", crm.url)
+        gateway = Gateway(tmp_path / "gateway", fleet, alerts=file, server="sala-1")
+        with gateway, ThreadPoolExecutor(3) as callers:
+            time.sleep(1)  # until its first look at what was answered: nothing
+            blocker = apsw.Connection(str(gateway.data / "log.db"))
+            blocker.execute("BEGIN IMMEDIATE")
+            answers = [
+                callers.submit(gateway.post, f"/webhook/{TOKEN}", b'{"event":"message_created"}')
+                for _call in range(3)
+            ]
+            time.sleep(3)
+            blocker.execute("ROLLBACK")
+            blocker.close()
+            assert [one.result().status for one in answers] == [200] * 3
+
+            def told() -> list[str]:
+                bodies = [one.body for one in crm.arrived if one.path == "/ops"]
+                opened = [msgspec.json.decode(body).get("opened", []) for body in bodies]
+                return [one["text"] for alerts in opened for one in alerts]
+
+            wait_for("it is told", lambda: any("3 de 3" in text for text in told()), 110)
+
+            def problems() -> str:
+                return " ".join(gateway.get("/health").json["problems"])
+
+            wait_for("it is a problem", lambda: "told of alerts by deaf" in problems())

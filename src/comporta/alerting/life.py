@@ -17,6 +17,7 @@ HOLD_MS = {
     Kind.BREAKER: 60_000,
     Kind.STORE: 30_000,
     Kind.SPOOL: 60_000,
+    Kind.LATE: 60_000,
 }
 HOLD_MS_ELSE = 0
 """So long something has to be found before it is an alert."""

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     """There are dead letters."""
     REFUSED = "refused"
     """Many calls are refused."""
+    LATE = "late"
+    """A server answers Chatwoot too late."""
     SPOOL = "spool"
     """A server's spool is in use, for the log's server is away."""
     DISK = "disk"

@@ -1,14 +1,15 @@
-"""What each server says of itself in the ledger: its spool and its disk, which only it can see."""
+"""What each server says of itself in the ledger: spool, disk, answers, which only it can see."""
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from comporta.alerting.answers import Answered, Window
 from comporta.alerting.rules import Server
 from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.errors import StoreError
@@ -41,13 +42,20 @@ class Report:
         watching: the ledger's part.
         server: this server's name.
         data: its data folder.
+        answered: what its workers have answered since their start; may raise OSError.
         now_ms: the clock, Unix milliseconds.
     """
 
     def __init__(
-        self, watching: Watching, server: str, data: Path, now_ms: Callable[[], int]
+        self,
+        watching: Watching,
+        server: str,
+        data: Path,
+        answered: Callable[[], Awaitable[Answered]],
+        now_ms: Callable[[], int],
     ) -> None:
         self._watching, self._server, self._data, self._now_ms = watching, server, data, now_ms
+        self._answered, self._window = answered, Window()
         self._spell = Spell(_log, "server.not_reported", "server.reported_again")
 
     async def run(self) -> None:
@@ -65,11 +73,12 @@ class Report:
         """Say it once; who comes second at the same moment says it next time."""
         kept = await self._watching.document(NAME)
         now_ms = self._now_ms()
+        lately = self._window.lately(await self._answered(), now_ms)
         said = _fresh(kept.text, now_ms)
         mine = said.get(self._server)
         if mine is not None and now_ms - mine.at_ms < PERIOD_S * 900:
             return
-        said[self._server] = _Said(now_ms, await asyncio.to_thread(server_at, self._data))
+        said[self._server] = _Said(now_ms, await asyncio.to_thread(server_at, self._data, lately))
         newest = sorted(said.items(), key=lambda one: one[1].at_ms)[-SERVERS_MAX:]
         text = msgspec.json.encode(dict(newest)).decode()
         await self._watching.keep_document(NAME, text, kept.version)
@@ -81,9 +90,9 @@ async def read_reports(watching: Watching, now_ms: int) -> dict[str, Server]:
     return {name: said.server for name, said in _fresh(text, now_ms).items()}
 
 
-def server_at(data: Path) -> Server:
+def server_at(data: Path, answered: Answered) -> Server:
     """What there is to say of the server with this data folder. Raises OSError."""
-    return Server(shutil.disk_usage(data).free, _spooled(data / SPOOL_FLAGS))
+    return Server(shutil.disk_usage(data).free, _spooled(data / SPOOL_FLAGS), answered)
 
 
 def _spooled(path: Path) -> int:

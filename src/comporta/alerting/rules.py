@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from comporta.alerting.answers import Answered
 from comporta.alerting.model import Finding, Kind, Severity
 from comporta.domain.rhythm import Silence
 
@@ -27,6 +28,10 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead_letters: int = 1
     refused_calls: int = 100
     """In five minutes."""
+    late_percent: float = 1.0
+    """Of the webhooks that a server answered in five minutes, after more than 2.5 s …"""
+    late_min: int = 3
+    """… if they were so many."""
     disk_days: float = 3.0
     disk_free_mib: int = 1024
     silence: bool = True
@@ -48,6 +53,8 @@ class Server(msgspec.Struct, frozen=True):
     free_bytes: int
     spooled: int = 0
     """Events in its spool; -1: it is in use, and nobody knows how many."""
+    answered: Answered = Answered()
+    """Webhooks, in five minutes."""
 
 
 class Numbers(msgspec.Struct, frozen=True):
@@ -88,6 +95,7 @@ def unknown(numbers: Numbers) -> frozenset[Kind]:
         Kind.DEAD: numbers.dead,
         Kind.REFUSED: numbers.refused,
         Kind.SPOOL: numbers.servers,
+        Kind.LATE: numbers.servers,
         Kind.DISK: numbers.servers,
         Kind.SILENCE: numbers.silences,
     }
@@ -148,6 +156,9 @@ def _servers(numbers: Numbers, rules: Rules) -> Iterator[Finding]:
         if one.free_bytes < rules.disk_free_mib * MIB:
             free = one.free_bytes // MIB
             yield Finding(Kind.DISK, name, CRITICAL, {"mib": free})
+        late, count = one.answered.late, one.answered.count
+        if late >= max(1, rules.late_min) and 100 * late >= rules.late_percent * count:
+            yield Finding(Kind.LATE, name, CRITICAL, {"late": late, "n": count})
     if numbers.days_left is not None and numbers.days_left < rules.disk_days:
         yield Finding(Kind.DISK, "", WARNING, {"days": round(numbers.days_left, 1)})
 

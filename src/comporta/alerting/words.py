@@ -47,6 +47,11 @@ def _template(finding: Finding) -> str:
             "There are dead letters: {n}. See `comporta dead`, then redrive or discard them."
         ),
         Kind.REFUSED: _("{n} webhook calls were refused in five minutes. See `comporta rejected`."),
+        Kind.LATE: _(
+            "{late} of {n} webhooks were answered by {subject} after more than 2.5 s, in five"
+            " minutes. Chatwoot gives up after 5 s, and the event is lost: see whether its disk or"
+            " the log's server is slow, and `comporta doctor`."
+        ),
         Kind.SPOOL: _(
             "The log's server cannot be reached from {subject}: events are kept in its spool."
             " Bring the log's server back; they follow by themselves."

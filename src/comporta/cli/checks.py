@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
+from comporta.alerting.config import load
 from comporta.cli.desk import LocalStores
 from comporta.cli.screen import Word
 from comporta.domain.breaker import Breaker
@@ -19,7 +20,7 @@ from comporta.domain.fleet import Fleet
 from comporta.domain.growth import Growth, growth_of
 from comporta.domain.partitioning import PARTITIONS_MAX
 from comporta.engines import SQLITE
-from comporta.errors import StoreUnavailableError
+from comporta.errors import ConfigError, StoreUnavailableError
 from comporta.i18n import _, plural
 from comporta.ledger.port import EventFilter, LedgerTotals
 from comporta.log.port import Log, LogHealth
@@ -86,6 +87,20 @@ def disk(folder: Path) -> Finding:
     if free < FREE_BYTES_WARN:
         return Finding(check, Level.WARN, found, todo)
     return ok(check, found)
+
+
+def alerts(file: Path | None) -> Finding:
+    """Whether the alerts file can be used, and anybody is told."""
+    check = Word("alerts", _("alerts"))
+    try:
+        notifiers = load(file).file.notifier
+    except ConfigError as error:
+        found = _("The alerts file cannot be used, so the defaults hold, and nobody is told.")
+        return Finding(check, Level.ERROR, found, str(error))
+    if not notifiers:
+        found = _("Nobody is told of alerts; `comporta alerts` lists them.")
+        return ok(check, found)
+    return ok(check, _("Told: {names}").format(names=", ".join(one.name for one in notifiers)))
 
 
 def growth(known: Growth | None) -> Finding:

@@ -52,6 +52,7 @@ async def _examine(desk: Desk) -> AsyncIterator[Finding]:
     if not folder.is_dir():
         return
     yield checks.disk(folder)
+    yield checks.alerts(desk.settings.alerts)
     for one in checks.spool(folder):
         yield one
     try:

@@ -53,6 +53,8 @@ class HealthInputs(msgspec.Struct, frozen=True):
     """Name → what fails, of those whose circuit breaker is not closed."""
     state_warnings: tuple[str, ...] = ()
     """See `State.warnings`."""
+    silent_notifiers: tuple[str, ...] = ()
+    """Names of those that cannot be reached."""
 
 
 class Engines(msgspec.Struct, frozen=True):
@@ -234,6 +236,9 @@ def _worries(inputs: HealthInputs, _: Translate) -> list[str]:
             "Everything fails at {name} ({reason}); its deliveries wait until a probe succeeds."
         )
         worries.append(text.format(name=name, reason=reason))
+    if inputs.silent_notifiers:
+        text = _("Nobody is told of alerts by {names}. See `comporta alerts`.")
+        worries.append(text.format(names=", ".join(inputs.silent_notifiers)))
     return worries
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.ears import Ears, ears
 
 from comporta.alerting import kept as keeping
+from comporta.alerting.answers import Answered
 from comporta.alerting.evaluator import ASLEEP_MS, Evaluator, PlanFile
 from comporta.alerting.life import CALM_MS, HOLD_MS
 from comporta.alerting.looking import Looking, Names
@@ -230,6 +231,32 @@ def test_a_file_that_becomes_wrong_is_told_by_the_last_one(tmp_path: Path) -> No
     play(tmp_path, story)
 
 
+async def said(stage: Stage, name: str, data: Path, *answered: Answered) -> None:
+    """A server says something of itself, again and again, half a minute later each time."""
+    now_ms, counts = [stage.now_ms], iter(answered or [Answered()])
+
+    async def ask() -> Answered:
+        return next(counts)
+
+    report = Report(stage.real.watching, name, data, ask, lambda: now_ms[0])
+    for _time in answered or [Answered()]:
+        await report.say()
+        now_ms[0] += 30_000
+
+
+def test_a_server_that_answers_late_is_told_after_a_minute(tmp_path: Path) -> None:
+    async def story(stage: Stage) -> None:
+        await said(stage, "a", tmp_path, Answered(1000, 900), Answered(1300, 903))
+        await said(stage, "b", tmp_path, Answered(1000, 900), Answered(1301, 903))  # below 1 %
+        await said(stage, "c", tmp_path, Answered(), Answered(2, 2))  # too few
+        assert await stage.look(30_000) == []
+        (told,) = await stage.look(HOLD_MS[Kind.LATE])
+        assert [one["name"] for one in told["opened"]] == ["late:a"]
+        assert told["opened"][0]["text"].startswith("3 of 300 webhooks were answered by a")
+
+    play(tmp_path, story)
+
+
 def test_refused_calls_and_what_servers_say_of_themselves_are_looked_at(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         at_ms = stage.now_ms - 1000
@@ -237,8 +264,7 @@ def test_refused_calls_and_what_servers_say_of_themselves_are_looked_at(tmp_path
         await stage.real_state.reject([row] * 100, 1000)
         rules = "[rules]\ndisk_free_mib = 1000000000\n"
         stage.path.write_text(FILE.format(url=stage.ears.url) + rules)
-        report = Report(stage.real.watching, "server-1", tmp_path, lambda: stage.now_ms)
-        await report.say()
+        await said(stage, "server-1", tmp_path)
         told = await stage.look()
         assert {one["name"] for one in told[0]["opened"]} == {"refused", "disk:server-1"}
 
@@ -248,7 +274,7 @@ def test_refused_calls_and_what_servers_say_of_themselves_are_looked_at(tmp_path
 def test_a_server_that_says_nothing_any_more_is_left_out(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         for name in ("a", "b"):
-            await Report(stage.real.watching, name, tmp_path, lambda: NOW_MS).say()
+            await said(stage, name, tmp_path)
         assert set(await read_reports(stage.real.watching, NOW_MS)) == {"a", "b"}
         assert await read_reports(stage.real.watching, NOW_MS + HOUR_MS) == {}
 

@@ -106,6 +106,19 @@ def test_a_wrong_setting_is_a_line_of_the_doctor(
     assert (ran.code, level_of(ran.data, "settings")) == (1, "error")
 
 
+def test_an_alerts_file_that_cannot_be_used_is_an_error_and_those_told_are_named(
+    comporta: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "alerts.toml"
+    monkeypatch.setenv("COMPORTA_ALERTS", str(file))
+    assert level_of(comporta("doctor", "--json").data, "alerts") == "error"
+    file.write_text(
+        '[[notifier]]\nname = "ops"\nkind = "slack"\nurl = "https://chat.example.org"\n'
+    )
+    found = {one["check"]: one for one in comporta("doctor", "--json").data}
+    assert (found["alerts"]["level"], found["alerts"]["found"]) == ("ok", "Told: ops")
+
+
 def test_a_store_that_cannot_be_opened_is_a_line_of_the_doctor(comporta: Any, stores: Any) -> None:
     stores.ledger.failure = SchemaTooNewError("A newer Comporta wrote it.")
     ran = comporta("doctor", "--json")

@@ -86,6 +86,7 @@ def test_a_byte_below_the_high_water_mark_is_still_ready() -> None:
         ({"workers": WELL.workers[:1] if WELL.workers else ()}, "8 partitions"),
         ({"lag": health.LAG_DEGRADED + 1}, "10001"),
         ({"paused_destinations": ("crm", "n8n")}, "crm, n8n"),
+        ({"silent_notifiers": ("ops", "mail")}, "ops, mail"),
     ],
 )
 def test_what_somebody_should_look_at_degrades_but_does_not_stop_intake(
