@@ -22,6 +22,7 @@ from comporta.log.port import Log
 from comporta.log.spool.file import SpoolFile
 from comporta.log.spool.log import SpooledLog
 from comporta.makers import broker_at, is_embedded, ledger_at, log_at, state_at
+from comporta.operating.alerts import AlertService
 from comporta.operating.keys import KeyService
 from comporta.operating.trials import TrialService
 from comporta.settings import Settings
@@ -57,6 +58,7 @@ class Stores:
         self.fleet = FleetService(self.ledger, self.vault)
         self.admin: AdminLedger = self.ledger.admin
         self.keys = KeyService(self.admin)
+        self.alerts = AlertService(self.ledger.watching)
         self.trials = TrialService(self.ledger, self.vault)
 
     def open_secret(self, secret: Secret) -> str:

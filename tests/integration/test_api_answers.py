@@ -55,6 +55,23 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         yield Api(gateway, crm)
 
 
+def test_alerts_are_listed_in_the_callers_language_and_acknowledged(api: Api) -> None:
+    wait_for("it is open", lambda: api("GET", "/alerts").json["items"])
+    (shown,) = api("GET", "/alerts", **{"Accept-Language": "pt-BR"}).json["items"]
+    assert (shown["name"], shown["kind"], shown["severity"]) == ("dead", "dead", "warning")
+    assert shown["text"].startswith(f"Há entregas mortas: {DEAD}")
+    assert shown["values"] == {"n": DEAD}
+    assert (shown["acknowledged_at"], shown["resolved_at"]) == (None, None)
+    known = api("POST", "/alerts/dead/acknowledge", {}).json
+    assert (known["acknowledged_by"], known["opened_at"]) == ("api:tester", shown["opened_at"])
+    assert api("GET", "/alerts?over=true").json["items"][0]["acknowledged_at"] is not None
+
+
+@pytest.mark.parametrize("name", ["lag", "silence:nobody", "a/b", "x" * 300])
+def test_what_is_no_open_alert_cannot_be_acknowledged(api: Api, name: str) -> None:
+    assert api("POST", f"/alerts/{name}/acknowledge", {}).status == 404
+
+
 # Pages
 
 

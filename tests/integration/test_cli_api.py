@@ -58,6 +58,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
         wait_for("dead", lambda: len(gateway.command("dead")) == DEAD)
         wait_for("none", lambda: not gateway.command("deliveries", "--state", "pending"))
         wait_for("refused", lambda: gateway.command("rejected"))
+        wait_for("an alert", lambda: gateway.command("alerts"))
         yield Elsewhere(gateway, folder / "person")
 
 
@@ -86,6 +87,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
         ("deliveries", "--type", "message_updated"),
         ("deliveries", "--until", "1h"),
         ("rejected",),
+        ("alerts",),
+        ("alerts", "--all"),
         ("export",),
     ],
     ids=" ".join,
@@ -210,6 +213,15 @@ def test_dead_letters_are_put_back_and_sent_again_from_elsewhere(elsewhere: Else
     assert audit[0]["which"] == {"event": event, "because": "a trial"}
     assert audit[1]["which"]["speed"] == "1/h"
     assert elsewhere.data("destination", "resume", "crm")["applied"]
+
+
+def test_an_alert_is_acknowledged_from_elsewhere_by_the_name_of_the_key(
+    elsewhere: Elsewhere,
+) -> None:
+    assert elsewhere.data("alert", "ack", "dead")["acknowledged_by"] == "api:elsewhere"
+    (shown,) = [one for one in elsewhere.gateway.command("alerts") if one["name"] == "dead"]
+    assert shown["by"] == "api:elsewhere"
+    assert elsewhere("alert", "ack", "breaker:nobody").code == 3
 
 
 def test_keys_are_made_and_revoked_from_elsewhere(elsewhere: Elsewhere) -> None:

@@ -36,8 +36,8 @@ async def write(watching: Watching, kept: Kept, version: int) -> bool:
     return await watching.keep_document(NAME, msgspec.json.encode(kept).decode(), version)
 
 
-async def acknowledge(watching: Watching, name: str, who: str, now_ms: int) -> None:
-    """Acknowledge an open alert.
+async def acknowledge(watching: Watching, name: str, who: str, now_ms: int) -> Alert:
+    """Acknowledge an open alert; as it is then.
 
     Raises:
         NotFoundError: none of this name is open.
@@ -52,5 +52,5 @@ async def acknowledge(watching: Watching, name: str, who: str, now_ms: int) -> N
             raise NotFoundError(said.format(name=name))
         changed = msgspec.structs.replace(kept, alerts=tuple(alerts))
         if await write(watching, changed, version):
-            return
+            return next(one for one in alerts if one.is_open and one.name == name)
     raise ConflictError(_("The alerts are being changed. Try again."))

@@ -9,14 +9,12 @@ from comporta.cli.desk import Desk, deadline
 from comporta.cli.screen import Column, Instant, Row, Word, instant
 from comporta.i18n import _
 
-LIMIT = 50
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app, here=True)(alerts)
+    command(app)(alerts)
     alert = group("alert", _("Acknowledge alerts, and try notifiers."))
-    command(alert, here=True)(ack)
+    command(alert)(ack)
     command(alert, here=True)(test)
     app.add_typer(alert)
 
@@ -27,13 +25,11 @@ async def alerts(
     all_: Annotated[bool, typer.Option("--all", help=_("Those that are over as well."))] = False,
 ) -> None:
     """List the alerts that are open, newest first."""
-    from comporta.alerting import config, kept, words  # noqa: PLC0415  (brings in the calendars)
+    from comporta.alerting import config, words  # noqa: PLC0415  (brings in the calendars)
 
     plan = config.load(desk.settings.alerts)
-    async with desk.local_stores() as stores, deadline():
-        found, _version = await kept.read(stores.ledger.watching)
-    shown = [one for one in found.alerts if one.is_open or (all_ and one.resolved_at_ms)]
-    shown.sort(key=lambda one: one.opened_at_ms, reverse=True)
+    async with desk.stores() as stores, deadline():
+        shown = await stores.alerts.list(over=all_)
     severities = {"critical": _("critical"), "warning": _("warning")}
     rows: list[Row] = [
         {
@@ -68,12 +64,10 @@ async def ack(
 
     Its end is still told.
     """
-    from comporta.alerting import kept  # noqa: PLC0415
-
-    async with desk.local_stores() as stores, deadline():
-        await kept.acknowledge(stores.ledger.watching, name, desk.who, desk.now_ms())
+    async with desk.stores() as stores, deadline():
+        known = await stores.alerts.acknowledge(name, desk.who, desk.now_ms())
     said = _("{name} is acknowledged: nobody is reminded of it.").format(name=name)
-    desk.screen.result({"name": name, "acknowledged_by": desk.who}, said)
+    desk.screen.result({"name": name, "acknowledged_by": known.acked_by}, said)
 
 
 async def test(

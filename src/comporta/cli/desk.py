@@ -23,10 +23,12 @@ from comporta.state.port import State
 
 if TYPE_CHECKING:
     from comporta.cli.remote import Access
+    from comporta.cli.remote_alerts import RemoteAlerts
     from comporta.cli.remote_fleet import RemoteFleet, RemoteKeys
     from comporta.cli.remote_ledger import RemoteLedger, RemoteState
     from comporta.cli.remote_trials import RemoteTrials
     from comporta.fleet.service import FleetService
+    from comporta.operating.alerts import AlertService
     from comporta.operating.keys import KeyService
     from comporta.operating.trials import TrialService
     from comporta.settings import Settings
@@ -60,6 +62,11 @@ class Stores(Protocol):
     @property
     def keys(self) -> "KeyService | RemoteKeys":
         """Makes and revokes API keys."""
+        ...
+
+    @property
+    def alerts(self) -> "AlertService | RemoteAlerts":
+        """Lists and acknowledges alerts."""
         ...
 
     @property
@@ -99,6 +106,11 @@ class LocalStores(Protocol):
     @property
     def keys(self) -> "KeyService":
         """Makes and revokes API keys."""
+        ...
+
+    @property
+    def alerts(self) -> "AlertService":
+        """Lists and acknowledges alerts."""
         ...
 
     @property

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from comporta.cli.remote_alerts import RemoteAlerts
 from comporta.cli.remote_fleet import RemoteFleet, RemoteKeys
 from comporta.cli.remote_http import Connection
 from comporta.cli.remote_ledger import RemoteLedger, RemoteState
@@ -63,6 +64,7 @@ class RemoteStores:
         self.ledger = RemoteLedger(connection, self.fleet.read)
         self.state = RemoteState(connection)
         self.keys = RemoteKeys(connection)
+        self.alerts = RemoteAlerts(connection)
         self.trials = RemoteTrials(connection)
 
 

@@ -138,8 +138,8 @@ class RemoteLedger:
         return Matches(
             count=found["count"],
             bodiless=found["bodiless"],
-            first_at_ms=_millis(found["first_at"]),
-            last_at_ms=_millis(found["last_at"]),
+            first_at_ms=millis(found["first_at"]),
+            last_at_ms=millis(found["last_at"]),
         )
 
     async def note(self, operation: Operation) -> int:
@@ -188,7 +188,7 @@ class RemoteLedger:
         rows = await Pages(self._connection, "/audit/operations").rows(limit, before_id)
         return [
             Operation(
-                at_ms=_millis(row["at"]),
+                at_ms=millis(row["at"]),
                 who=row["who"],
                 what=row["what"],
                 which=row["which"],
@@ -202,7 +202,7 @@ class RemoteLedger:
         """Versions of the fleet, newest first."""
         rows = await Pages(self._connection, "/audit/fleet").rows(limit, before_version)
         return [
-            FleetChange(row["version"], _millis(row["at"]), row["who"], row["summary"])
+            FleetChange(row["version"], millis(row["at"]), row["who"], row["summary"])
             for row in rows
         ]
 
@@ -253,7 +253,8 @@ def _moment(at_ms: int | None) -> str | None:
     return (dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=at_ms)).isoformat()
 
 
-def _millis(text: str | None) -> int:
+def millis(text: str | None) -> int:
+    """A moment of the API as Unix milliseconds; 0: none."""
     return 0 if text is None else round(dt.datetime.fromisoformat(text).timestamp() * 1000)
 
 
@@ -261,7 +262,7 @@ def _event(row: dict[str, Any]) -> EventRow:
     repeats = row["duplicate_of"]
     return EventRow(
         id=_number(row["id"]),
-        accepted_at_ms=_millis(row["accepted_at"]),
+        accepted_at_ms=millis(row["accepted_at"]),
         instance_id=row["instance_id"],
         source_id=row["source_id"],
         event_type=row["event_type"],
@@ -284,8 +285,8 @@ def _delivery(row: dict[str, Any]) -> DeliveryRow:
         destination_id=row["destination_id"],
         state=DeliveryState(row["state"]),
         attempts=row["attempts"],
-        due_at_ms=_millis(row["due_at"]),
-        settled_at_ms=_millis(row["settled_at"]),
+        due_at_ms=millis(row["due_at"]),
+        settled_at_ms=millis(row["settled_at"]),
         reason=row["reason"],
         replay=row["replay"],
     )
@@ -295,7 +296,7 @@ def _attempt(delivery_id: int, row: dict[str, Any]) -> AttemptRow:
     return AttemptRow(
         delivery_id=delivery_id,
         number=row["number"],
-        started_at_ms=_millis(row["started_at"]),
+        started_at_ms=millis(row["started_at"]),
         duration_ms=row["duration_ms"],
         status=row["status"],
         error=row["error"],
@@ -306,8 +307,8 @@ def _attempt(delivery_id: int, row: dict[str, Any]) -> AttemptRow:
 def _breaker(row: dict[str, Any]) -> Breaker:
     return Breaker(
         state=BreakerState(row["state"]),
-        since_ms=_millis(row["since"]),
-        until_ms=_millis(row["until"]),
+        since_ms=millis(row["since"]),
+        until_ms=millis(row["until"]),
         trips=row["trips"],
         probes=row["probes"],
         reason=row["reason"],
@@ -316,7 +317,7 @@ def _breaker(row: dict[str, Any]) -> Breaker:
 
 def _refused(row: dict[str, Any]) -> Rejected:
     return Rejected(
-        at_ms=_millis(row["at"]),
+        at_ms=millis(row["at"]),
         status=row["status"],
         reason=row["reason"],
         method=row["method"],

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from comporta import __version__
 from comporta.console import shapes
+from comporta.console.alerts import AlertOperations
 from comporta.console.audit import AuditOperations
 from comporta.console.bulk import BulkOperations
 from comporta.console.callers import Callers
@@ -74,6 +75,7 @@ def console_app(desk: Desk, clock: Callable[[], float] = time.monotonic) -> Fast
         ("deliveries", BulkOperations(desk)),
         ("audit", AuditOperations(desk)),
         ("gateway", WatchingOperations(desk)),
+        ("alerts", AlertOperations(desk)),
         ("api keys", KeyOperations(desk, callers.forget)),
     ):
         operations = Operations(guard, tag)

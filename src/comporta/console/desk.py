@@ -10,6 +10,7 @@ from comporta.fleet.service import FleetService
 from comporta.ledger.admin import AdminLedger, ApiKey
 from comporta.ledger.port import Ledger
 from comporta.log.port import Log
+from comporta.operating.alerts import AlertService
 from comporta.operating.keys import KeyService
 from comporta.operating.names import Names
 from comporta.operating.trials import TrialService
@@ -48,6 +49,11 @@ class Stores(Protocol):
     @property
     def keys(self) -> KeyService:
         """Makes and revokes API keys."""
+        ...
+
+    @property
+    def alerts(self) -> AlertService:
+        """Lists and acknowledges alerts."""
         ...
 
     @property

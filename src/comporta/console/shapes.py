@@ -5,6 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from comporta.alerting.model import Kind, Severity
 from comporta.domain.breaker import BreakerState
 from comporta.domain.classes import EventClass
 from comporta.domain.delivery import DeliveryState
@@ -396,6 +397,30 @@ class Breakers(Shape):
     """Those that are not closed."""
 
     items: list[Breaker]
+
+
+class Alert(Shape):
+    """Something that is wrong, or was."""
+
+    name: str
+    """What it is acknowledged by: its kind and what it is about."""
+    kind: Kind
+    subject: str
+    severity: Severity
+    values: dict[str, str | int | float]
+    """The numbers that led to it."""
+    text: str
+    """What is wrong and what to do, in the language that was asked for."""
+    opened_at: dt.datetime
+    acknowledged_at: dt.datetime | None
+    acknowledged_by: str
+    resolved_at: dt.datetime | None
+
+
+class Alerts(Shape):
+    """Newest first."""
+
+    items: list[Alert]
 
 
 class Summary(Shape):

@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+from comporta.alerting.model import Alert
+from comporta.alerting.words import sentence
 from comporta.console import shapes
 from comporta.domain import fleet as domain
 from comporta.domain import ids
@@ -296,6 +298,22 @@ def breaker(destination_id: str, one: Breaker, names: Names) -> shapes.Breaker:
         trips=one.trips,
         probes=one.probes,
         reason=one.reason,
+    )
+
+
+def alert(one: Alert) -> shapes.Alert:
+    """An alert; whom it was told is left out."""
+    return shapes.Alert(
+        name=one.name,
+        kind=one.finding.kind,
+        subject=one.finding.subject,
+        severity=one.finding.severity,
+        values=one.finding.values,
+        text=sentence(one.finding, lambda at_ms: f"{moment(at_ms):%Y-%m-%d %H:%M} UTC"),
+        opened_at=moment(one.opened_at_ms),
+        acknowledged_at=moment_or_none(one.acked_at_ms),
+        acknowledged_by=one.acked_by,
+        resolved_at=moment_or_none(one.resolved_at_ms),
     )
 
 

@@ -35,6 +35,7 @@ from comporta.ledger.port import (
 )
 from comporta.ledger.watching import Document
 from comporta.log.port import LogHealth
+from comporta.operating.alerts import AlertService
 from comporta.operating.keys import KeyService
 from comporta.operating.trials import TrialService
 from comporta.state.port import Rejected, WorkerRow
@@ -292,6 +293,7 @@ class FakeStores:
     def __init__(self) -> None:
         self.keys = KeyService(FakeAdmin())  # type: ignore[arg-type]
         self.ledger = FakeLedger()
+        self.alerts = AlertService(self.ledger.watching)  # type: ignore[arg-type]
         self.state = FakeState()
         self.log = FakeLog()
         self.vault = Vault(bytes(32))
