@@ -111,9 +111,13 @@ class Looking:
         return None
 
     async def _refused(self, plan: Plan, now_ms: int) -> int:
-        limit = min(REFUSED_MAX, plan.file.rules.refused_calls)
-        rows = await self._state.rejected(limit)
-        return sum(now_ms - one.at_ms <= REFUSED_WITHIN_MS for one in rows)
+        async def count(limit: int) -> int:
+            rows = await self._state.rejected(limit)
+            return sum(now_ms - one.at_ms <= REFUSED_WITHIN_MS for one in rows)
+
+        enough = min(REFUSED_MAX, max(1, plan.file.rules.refused_calls))
+        found = await count(enough)
+        return found if found < enough else await count(REFUSED_MAX)
 
     async def _attempts(self, names: Names, now_ms: int) -> dict[str, Attempts]:
         slot_ms = SLOT_MS[Counted.ATTEMPTS]

@@ -261,12 +261,14 @@ def test_refused_calls_and_what_servers_say_of_themselves_are_looked_at(tmp_path
     async def story(stage: Stage) -> None:
         at_ms = stage.now_ms - 1000
         row = Rejected(at_ms, 401, "no token", "POST", "/webhook", "10.0.0.1", "", (), 3)
-        await stage.real_state.reject([row] * 100, 1000)
+        await stage.real_state.reject([row] * 107, 1000)
         rules = "[rules]\ndisk_free_mib = 1000000000\n"
         stage.path.write_text(FILE.format(url=stage.ears.url) + rules)
         await said(stage, "server-1", tmp_path)
         told = await stage.look()
-        assert {one["name"] for one in told[0]["opened"]} == {"refused", "disk:server-1"}
+        texts = {one["name"]: one["text"] for one in told[0]["opened"]}
+        assert set(texts) == {"refused", "disk:server-1"}
+        assert texts["refused"].startswith("107 webhook calls")
 
     play(tmp_path, story)
 
