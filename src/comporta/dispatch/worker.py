@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -96,6 +97,7 @@ class Dispatcher:
             ledger, lambda: self._partitions.tokens, now_ms, self._settled, self._partitions.lose
         )
         self._slots = Slots(ledger.watching)
+        self._changed = asyncio.Event()
         self._traced = Traced(spans)
         self._desk: Desk
 
@@ -120,7 +122,7 @@ class Dispatcher:
             tasks.create_task(self._take_over())
             tasks.create_task(self._outcomes.run())
             tasks.create_task(self._slots.run())
-            tasks.create_task(self._watch_nudges())
+            tasks.create_task(self._watch_people())
             tasks.create_task(self._watch_breakers())
 
     async def drain(self, within_s: float) -> None:
@@ -134,9 +136,7 @@ class Dispatcher:
 
     def fleet_changed(self) -> None:
         """There is a new routing: destinations may have changed."""
-        outbound = self._routing().outbound
-        for destination_id, outlet in self._outlets.items():
-            outlet.change(outbound.get(destination_id))
+        self._changed.set()
 
     # Partitions
 
@@ -282,18 +282,33 @@ class Dispatcher:
         for outlet in self._outlets.values():
             outlet.pump()
 
-    async def _watch_nudges(self) -> None:
+    async def _watch_people(self) -> None:
+        """Do as people did, in their order: what they discarded is known before what they resumed.
+
+        Whatever was done to deliveries before a change of the fleet that is seen here, is among the
+        nudges that are read after it.
+        """
         after = -1
         spell = Spell(_log, "nudges.not_read", "nudges.read_again")
         while True:
+            routing = self._routing() if self._changed.is_set() else None
+            self._changed.clear()
             try:
                 after, lanes = await self._ledger.nudges(after)
             except StoreUnavailableError as error:
                 spell.failed(error)
-            else:
-                spell.worked()
-                self._nudge(lanes)
-            await asyncio.sleep(NUDGE_PERIOD_S)
+                if routing is not None:
+                    self._changed.set()
+                await asyncio.sleep(NUDGE_PERIOD_S)
+                continue
+            spell.worked()
+            self._nudge(lanes)
+            if routing is not None:
+                for destination_id, outlet in self._outlets.items():
+                    outlet.change(routing.outbound.get(destination_id))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NUDGE_PERIOD_S):
+                    await self._changed.wait()
 
     async def _watch_breakers(self) -> None:
         spell = Spell(_log, "breakers.not_read", "breakers.read_again")
