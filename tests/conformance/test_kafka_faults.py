@@ -138,7 +138,9 @@ def test_a_broker_that_is_frozen_for_20_s_is_missed_in_words_and_loses_nothing(
     load = under_load(f"{kafka.url}/frozen", fault)
     assert load.refusals
     assert max(seconds for seconds, _ in load.refusals) < 8
-    assert all("Kafka" in words for _, words in load.refusals)
+    # Once it goes on, the cluster takes it for lost: its partitions have no leader for a moment.
+    told = {words for _, words in load.refusals if "Kafka" not in words}
+    assert {words for words in told if "have no leader" not in words} == set()
 
 
 def test_a_broker_that_is_frozen_for_a_moment_refuses_nothing(kafka: Kafka) -> None:
