@@ -12,6 +12,10 @@ import pytest
 from tests.integration.conftest import FLEET, TOKEN
 from tests.integration.receiver import Receiver
 from tests.support.gateway import Gateway, wait_for
+from tests.support.servers.redis import RedisProcess
+
+from comporta.alerting import kept as keeping
+from comporta.stores import Stores
 
 FILE = """
 group_s = 0
@@ -101,3 +105,42 @@ def test_answers_that_a_slow_disk_keeps_back_are_told_and_a_deaf_notifier_is_a_p
                 return " ".join(gateway.get("/health").json["problems"])
 
             wait_for("it is a problem", lambda: "told of alerts by deaf" in problems())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_frozen_redis_is_told_though_log_and_state_are_on_it(tmp_path: Path) -> None:
+    file = tmp_path / "alerts.toml"
+    redis = RedisProcess(tmp_path / "redis")
+    with Receiver() as crm, redis:
+        file.write_text(FILE.replace("URL", crm.url))
+        fleet = FLEET.replace("URL", crm.url)
+
+        def told() -> set[str]:
+            bodies = [one.body for one in crm.arrived if one.path == "/ops"]
+            opened = [msgspec.json.decode(body).get("opened", []) for body in bodies]
+            return {one["name"] for alerts in opened for one in alerts}
+
+        gateway = Gateway(
+            tmp_path / "gateway",
+            fleet,
+            alerts=file,
+            log=redis.url,
+            state=redis.url,
+            server="sala-1",
+        )
+        with gateway:
+            wait_for("an evaluator looks", lambda: gateway.ask(looked))
+            redis.freeze()
+            try:
+                assert gateway.post(f"/webhook/{TOKEN}", b'{"event":"a"}').status == 200
+                wanted = {"store:log", "store:state", "spool:sala-1"}
+                wait_for("it is told", lambda: wanted <= told(), 150)
+            finally:
+                redis.thaw()
+
+
+async def looked(stores: Stores) -> bool:
+    """Whether anybody has looked for what is wrong."""
+    kept, _version = await keeping.read(stores.ledger.watching)
+    return kept.looked_at_ms > 0
