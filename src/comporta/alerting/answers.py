@@ -29,7 +29,7 @@ class Window:
             now_ms: Unix milliseconds.
         """
         seen = self._seen
-        if seen and (ever.count < seen[-1][1].count or not now_ms - seen[-1][0] >= 0):
+        if seen and (ever.count < seen[-1][1].count or now_ms < seen[-1][0]):
             seen.clear()
             seen.append((now_ms, Answered()))
         seen.append((now_ms, ever))

@@ -106,7 +106,7 @@ class Spans:
         """The first span of an event that comes with these headers; None: it is not traced."""
         parent = context_of(headers)
         if parent is not None:
-            return Begun(_below(parent), parent, time.perf_counter()) if parent.sampled else None
+            return _following(parent)
         if random.random() >= self._sample:  # noqa: S311  (a choice, not a secret)
             return None
         context = SpanContext(secrets.token_hex(16), secrets.token_hex(8), sampled=True)
@@ -116,9 +116,7 @@ class Spans:
     def go_on(headers: Headers) -> Begun | None:
         """A further span of an event that was kept with these headers; None: it is not traced."""
         parent = context_of(headers)
-        if parent is None or not parent.sampled:
-            return None
-        return Begun(_below(parent), parent, time.perf_counter())
+        return _following(parent) if parent is not None else None
 
     def ended(  # noqa: PLR0913  (what a span is made of, by name)
         self,
@@ -203,6 +201,10 @@ def open_spans(endpoint: str, sample: float, server: str, tally: Tally) -> Spans
         )
         raise ConfigError(said.format(module=error.name)) from None
     return Spans(export, sample, tally)
+
+
+def _following(parent: SpanContext) -> Begun | None:
+    return Begun(_below(parent), parent, time.perf_counter()) if parent.sampled else None
 
 
 def _below(parent: SpanContext) -> SpanContext:
