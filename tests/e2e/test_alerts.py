@@ -5,6 +5,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -31,6 +32,12 @@ lang = "pt_BR"
 TAKEN = 'comporta_notifications_total{notifier="ops",outcome="taken"}'
 
 
+def told(crm: Receiver, part: str) -> list[dict[str, Any]]:
+    """The alerts of a part (opened, again, resolved) of all messages so far."""
+    bodies = [one.body for one in crm.arrived if one.path == "/ops"]
+    return [one for body in bodies for one in msgspec.json.decode(body).get(part, [])]
+
+
 def test_refused_calls_are_told_listed_and_acknowledged_over_a_death_of_the_evaluator(
     tmp_path: Path,
 ) -> None:
@@ -39,25 +46,22 @@ def test_refused_calls_are_told_listed_and_acknowledged_over_a_death_of_the_eval
         file.write_text(FILE.replace("URL", crm.url))
         fleet = FLEET.replace("URL", crm.url)
 
-        def told(part: str) -> list[str]:
-            bodies = [one.body for one in crm.arrived if one.path == "/ops"]
-            return [
-                one["name"] for body in bodies for one in msgspec.json.decode(body).get(part, [])
-            ]
+        def opened() -> list[str]:
+            return [one["name"] for one in told(crm, "opened")]
 
         with Gateway(tmp_path / "gateway", fleet, workers=2, alerts=file) as gateway:
             answer = gateway.command("alert", "test", "ops")["answer"]
             assert answer.startswith("HTTP 200")
             for _call in range(3):
                 assert gateway.post("/webhook/not-a-token-of-anybody", b"{}").status == 404
-            wait_for("it is told", lambda: told("opened") == ["refused"])
+            wait_for("it is told", lambda: opened() == ["refused"])
             assert gateway.command("alerts")[0]["text"].startswith("3 webhook calls")
             for pid in gateway.dispatchers.values():
                 os.kill(pid, signal.SIGKILL)
             assert gateway.command("alert", "ack", "refused")["name"] == "refused"
             wait_for("they are back", gateway.is_settled)
             assert gateway.command("alerts")[0]["by"].startswith("cli:")
-            assert told("opened") == ["refused"]
+            assert opened() == ["refused"]
 
             def counted() -> bool:
                 now = gateway.metrics()
@@ -94,12 +98,10 @@ def test_answers_that_a_slow_disk_keeps_back_are_told_and_a_deaf_notifier_is_a_p
             blocker.close()
             assert [one.result().status for one in answers] == [200] * 3
 
-            def told() -> list[str]:
-                bodies = [one.body for one in crm.arrived if one.path == "/ops"]
-                opened = [msgspec.json.decode(body).get("opened", []) for body in bodies]
-                return [one["text"] for alerts in opened for one in alerts]
+            def is_told() -> bool:
+                return any("3 de 3" in one["text"] for one in told(crm, "opened"))
 
-            wait_for("it is told", lambda: any("3 de 3" in text for text in told()), 110)
+            wait_for("it is told", is_told, 110)
 
             def problems() -> str:
                 return " ".join(gateway.get("/health").json["problems"])
@@ -116,11 +118,6 @@ def test_a_frozen_redis_is_told_though_log_and_state_are_on_it(tmp_path: Path) -
         file.write_text(FILE.replace("URL", crm.url))
         fleet = FLEET.replace("URL", crm.url)
 
-        def told() -> set[str]:
-            bodies = [one.body for one in crm.arrived if one.path == "/ops"]
-            opened = [msgspec.json.decode(body).get("opened", []) for body in bodies]
-            return {one["name"] for alerts in opened for one in alerts}
-
         gateway = Gateway(
             tmp_path / "gateway",
             fleet,
@@ -135,7 +132,11 @@ def test_a_frozen_redis_is_told_though_log_and_state_are_on_it(tmp_path: Path) -
             try:
                 assert gateway.post(f"/webhook/{TOKEN}", b'{"event":"a"}').status == 200
                 wanted = {"store:log", "store:state", "spool:sala-1"}
-                wait_for("it is told", lambda: wanted <= told(), 150)
+
+                def is_told() -> bool:
+                    return wanted <= {one["name"] for one in told(crm, "opened")}
+
+                wait_for("it is told", is_told, 150)
             finally:
                 redis.thaw()
 
